@@ -1,0 +1,58 @@
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// component is one directory of the cache; tools/components/install makes it under the same name and version.
+type component struct{ name, version string }
+
+var (
+	kafkaComponent    = component{"kafka", "4.3.1"}
+	postgresComponent = component{"postgres", "18.1.0"}
+	connectComponent  = component{"connect", "4.3.1"}
+	debeziumComponent = component{"debezium-postgres", "3.7.0.Final"}
+)
+
+// missing says that a component can't be started on this machine, and why.
+type missing struct{ component, reason string }
+
+func (m *missing) Error() string { return "SKIP-COMPONENT " + m.component + ": " + m.reason }
+
+// dir returns the component's directory in the cache, or a *missing.
+func (c component) dir() (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", &missing{c.name, err.Error()}
+	}
+	dir := filepath.Join(cache, c.name+"-"+c.version)
+	if _, err := os.Stat(filepath.Join(dir, "stamp")); err != nil {
+		return "", &missing{c.name, fmt.Sprintf("%s is not there; tools/components/install makes it", dir)}
+	}
+	return dir, nil
+}
+
+// jars returns the class path of a component made of Java archives, and the java command.
+func (c component) jars() (java, classPath string, err error) {
+	java, err = exec.LookPath("java")
+	if err != nil {
+		return "", "", &missing{c.name, "no java in PATH (JDK 17 or later)"}
+	}
+	dir, err := c.dir()
+	return java, filepath.Join(dir, "lib", "*"), err
+}
+
+// cacheDir returns FRESHET_CACHE, or freshet below the user's cache directory.
+func cacheDir() (string, error) {
+	if dir := os.Getenv("FRESHET_CACHE"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache directory: %w; set FRESHET_CACHE", err)
+	}
+	return filepath.Join(dir, "freshet"), nil
+}

@@ -1,0 +1,72 @@
+package testenv
+
+import (
+	"context"
+	"sync"
+	"testing"
+)
+
+// Main runs a package's tests and then ends the components they shared. Use it as
+//
+//	func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+func Main(m *testing.M) int {
+	inMain = true
+	defer endShared()
+	return m.Run()
+}
+
+var (
+	inMain         bool
+	sharedKafka    shared[*Broker]
+	sharedPostgres shared[*PostgresServer]
+)
+
+// SharedKafka returns the one broker of this package's tests, started by the first that asks, with kafka.properties as
+// they are. Don't stop it; take topic and group names from Name.
+func SharedKafka(t testing.TB) *Broker {
+	t.Helper()
+	return sharedKafka.get(t, func(ctx context.Context) (*Broker, error) { return startKafka(ctx, KafkaOptions{}) })
+}
+
+// SharedPostgres returns the one server of this package's tests, started by the first that asks. Don't stop it; take a
+// database from NewDatabase.
+func SharedPostgres(t testing.TB) *PostgresServer {
+	t.Helper()
+	return sharedPostgres.get(t, startPostgres)
+}
+
+func endShared() {
+	sharedKafka.end()
+	sharedPostgres.end()
+}
+
+// shared is a component that is started once; a start that failed is not tried again.
+type shared[C interface{ close() }] struct {
+	mu      sync.Mutex
+	started bool
+	it      C
+	err     error
+}
+
+func (s *shared[C]) get(t testing.TB, start func(context.Context) (C, error)) C {
+	t.Helper()
+	if !inMain {
+		t.Fatal("shared components need `func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }` in this package")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.started {
+		s.started = true
+		s.it, s.err = start(t.Context())
+	}
+	must(t, s.err)
+	return s.it
+}
+
+func (s *shared[C]) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started && s.err == nil {
+		s.it.close()
+	}
+}
