@@ -4,11 +4,9 @@ import (
 	"context"
 	_ "embed" // kafka.properties
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,16 +159,7 @@ func (b *Broker) propertiesFile() string { return filepath.Join(b.dir, "server.p
 // propertiesText is kafka.properties with this node's place and the caller's own settings; of a setting that is named
 // twice, the last counts.
 func (b *Broker) propertiesText() string {
-	var text strings.Builder
-	text.WriteString(kafkaProperties)
-	write := func(settings map[string]string) {
-		for _, name := range slices.Sorted(maps.Keys(settings)) {
-			fmt.Fprintf(&text, "%s=%s\n", name, settings[name])
-		}
-	}
-	write(b.place())
-	write(b.opts.Properties)
-	return text.String()
+	return kafkaProperties + propertyLines(b.place()) + propertyLines(b.opts.Properties)
 }
 
 // place holds the settings that say where this node is and who its peers are.

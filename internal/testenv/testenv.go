@@ -41,7 +41,10 @@ func Name(t testing.TB) string {
 
 var notWord = regexp.MustCompile(`[^a-zA-Z0-9]+`)
 
-// ready asks until answer returns nil, the process ends, or startLimit is over.
+// errForGood marks an answer that waiting won't change.
+var errForGood = errors.New("it will not come up by itself")
+
+// ready asks until answer returns nil or errForGood, the process ends, or startLimit is over.
 func ready(ctx context.Context, p *process, answer func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -49,8 +52,8 @@ func ready(ctx context.Context, p *process, answer func(context.Context) error) 
 	defer tick.Stop()
 	for {
 		err := answer(ctx)
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, errForGood) {
+			return err
 		}
 		select {
 		case <-tick.C:
