@@ -1,0 +1,76 @@
+package statestore
+
+import (
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"testing"
+)
+
+func filled(b *testing.B, n int) *Store {
+	s := openAt(b, filepath.Join(b.TempDir(), "p3"))
+	b.Cleanup(func() { _ = s.Close() })
+	value := make([]byte, 1<<10)
+	for from := 0; from < n; from += 1000 {
+		entries := make([]Entry, 1000)
+		for i := range entries {
+			_, _ = rand.Read(value)
+			entries[i] = Entry{key(from + i), append([]byte(nil), value...)}
+		}
+		if err := s.Apply(entries, Checkpoint{Applied: int64(from)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return s
+}
+
+func key(i int) []byte { return fmt.Appendf(nil, "document/%012d", i*7919%1_000_003) }
+
+func BenchmarkGet(b *testing.B) {
+	s := filled(b, 100_000)
+	for _, c := range []struct {
+		name string
+		from int
+		hit  bool
+	}{{"hit", 0, true}, {"miss", 100_000, false}} {
+		b.Run(c.name, func(b *testing.B) {
+			i := 0
+			for b.Loop() {
+				i = (i + 7919) % 100_000
+				if _, ok, err := s.Get(key(c.from + i)); ok != c.hit || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkScanOfTenRows(b *testing.B) {
+	s := filled(b, 100_000)
+	for b.Loop() {
+		n := 0
+		if err := s.Scan([]byte("document/00000050"), nil, func(_, _ []byte) (bool, error) { n++; return n < 10, nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{1, 500, 2000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := filled(b, 0)
+			entries := make([]Entry, n)
+			round := 0
+			for b.Loop() {
+				for i := range entries {
+					entries[i] = Entry{key(round*n + i), make([]byte, 200)}
+				}
+				round++
+				if err := s.Apply(entries, Checkpoint{Applied: int64(round)}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(round*n)/b.Elapsed().Seconds(), "keys/s")
+		})
+	}
+}

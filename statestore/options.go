@@ -1,0 +1,44 @@
+package statestore
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Sizes are per partition, and a process may own many: they bound what each keeps in memory.
+const (
+	memTable   = 16 << 20
+	blockCache = 8 << 20
+	indexCache = 16 << 20
+	valueLog   = 64 << 20
+)
+
+func options(dir string, log *slog.Logger) badger.Options {
+	o := badger.DefaultOptions(dir)
+	o.NumVersionsToKeep = 1
+	o.DetectConflicts = false // one writer
+	// Without it a rotated log is never synced, so that a later one could survive an earlier one.
+	o.SyncWrites = true
+	o.MetricsEnabled = false
+	o.MemTableSize = memTable
+	o.NumMemtables = 2
+	o.NumCompactors = 2
+	o.BlockCacheSize = blockCache
+	o.IndexCacheSize = indexCache
+	o.ValueLogFileSize = valueLog
+	o.Logger = logger{log}
+	return o
+}
+
+// logger passes on what is unusual.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Errorf(format string, args ...any)   { l.log.Error("state: " + text(format, args)) }
+func (l logger) Warningf(format string, args ...any) { l.log.Warn("state: " + text(format, args)) }
+func (l logger) Infof(string, ...any)                {}
+func (l logger) Debugf(string, ...any)               {}
+
+func text(format string, args []any) string { return strings.TrimSpace(fmt.Sprintf(format, args...)) }

@@ -1,0 +1,144 @@
+package statestore
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Store is the state of one partition. Get, Scan and Checkpoint may run concurrently with each other and with Apply;
+// calls of Apply may not overlap. A reader beside an Apply of several pieces can see some of them: Invariant 2 has the
+// engine evaluate nothing until Apply has returned.
+type Store struct {
+	gate
+	dir  string
+	db   *badger.DB
+	lock *os.File
+
+	beforePiece func(piece int) error // tests fail here, as a crash would
+}
+
+// Open opens dir, creating it when absent, and finishes a wipe that was cut short. It fails with kind Usage and
+// ErrForeign when dir is another flow's or partition's, with Usage and ErrLocked when it is open elsewhere, and with
+// kind Internal when its files can't be read: they are only a copy of the changelog, so Wipe and a restore heal that.
+func Open(dir string, identity Identity, log *slog.Logger) (*Store, error) {
+	op := "open state directory " + dir
+	lock, err := claim(dir, identity)
+	if err != nil {
+		return nil, openError(op, err)
+	}
+	db, err := badger.Open(options(filepath.Join(dir, dataDir), log))
+	if err != nil {
+		return nil, openError(op, errors.Join(err, lock.Close()))
+	}
+	s := &Store{dir: dir, db: db, lock: lock}
+	s.gate.init()
+	if err := s.reclaim(); err != nil {
+		return nil, openError(op, errors.Join(err, s.Close()))
+	}
+	return s, nil
+}
+
+func openError(op string, err error) error {
+	kind := stream.Internal
+	if errors.Is(err, ErrForeign) || errors.Is(err, ErrLocked) || errors.Is(err, os.ErrPermission) {
+		kind = stream.Usage
+	}
+	return &stream.Error{Op: op, Kind: kind, Err: err}
+}
+
+// claim makes dir ours: finishes wipes, takes the lock, checks or writes the identity.
+func claim(dir string, identity Identity) (*os.File, error) {
+	if err := finishWipe(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := identity.ensure(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// reclaim frees the space of dead values that were too large for the tree.
+func (s *Store) reclaim() error {
+	for {
+		err := s.db.RunValueLogGC(0.5)
+		if errors.Is(err, badger.ErrNoRewrite) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Close waits for pins and running calls, refuses new ones, and closes the files. Repeating it does nothing.
+func (s *Store) Close() error {
+	if !s.gate.close() {
+		return nil
+	}
+	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
+		return &stream.Error{Op: "close state directory " + s.dir, Kind: stream.Internal, Err: err}
+	}
+	return nil
+}
+
+// gate counts who is inside and keeps newcomers out once closed.
+type gate struct {
+	mu     sync.Mutex
+	left   *sync.Cond
+	inside int
+	closed bool
+}
+
+func (g *gate) init() { g.left = sync.NewCond(&g.mu) }
+
+func (g *gate) enter() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return &stream.Error{Op: "use the state", Kind: stream.Internal, Err: ErrClosed}
+	}
+	g.inside++
+	return nil
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	g.inside--
+	g.left.Broadcast()
+	g.mu.Unlock()
+}
+
+// close waits until nobody is inside; false when the gate was closed before.
+func (g *gate) close() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	first := !g.closed
+	g.closed = true
+	for g.inside > 0 {
+		g.left.Wait()
+	}
+	return first
+}
+
+// Pin keeps the store open until release is called, so that others than its owner may read it. It is false when the
+// store is closed or about to be. Repeating release does nothing.
+func (g *gate) Pin() (release func(), ok bool) {
+	if g.enter() != nil {
+		return nil, false
+	}
+	return sync.OnceFunc(g.leave), true
+}
