@@ -1,0 +1,124 @@
+package sinktest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Invariant 5: a unit becomes visible whole.
+var atomicCases = []Case{
+	{"a reader never sees half a document", neverHalf},
+	{"a unit of 10,000 rows", func(t *testing.T, h Harness) {
+		w := start(t, h, chunks)
+		w.apply(unit(manyChunks(10_000, 1)...))
+		w.apply(unit(manyChunks(10_000, 2)...))
+		rows := w.read("chunks")
+		if len(rows) != 10_000 {
+			t.Fatalf("%d rows, want 10000", len(rows))
+		}
+		w.sameRow(rows[77], chunk("a", "00077", 2))
+		gone := make([]stream.RowWrite, 0, len(rows))
+		for _, r := range rows {
+			gone = append(gone, del("chunks", r.Document, r.Key))
+		}
+		w.apply(unit(gone...))
+		w.want("chunks")
+	}},
+	{"a row of 3 MB", func(t *testing.T, h Harness) {
+		w := start(t, h, pages)
+		title := strings.Repeat("søt 🌊 ", 300_000)
+		w.apply(unit(page("a", title)), unit(page("b", "B")))
+		w.want("pages", page("a", title), page("b", "B"))
+	}},
+	{"a failed batch changes nothing", func(t *testing.T, h Harness) {
+		if !h.Is.Transactional {
+			t.Skip("this kind of target has no transactions")
+		}
+		w := start(t, h, chunks)
+		bad := chunk("b", "1", 2)
+		bad.Columns = bad.Columns[:1]
+		if err := w.sink.Apply(t.Context(), w.batch(0, unit(chunk("a", "1", 1)), unit(bad))); err == nil {
+			t.Fatal("a row with too few columns was taken")
+		}
+		w.want("chunks")
+		w.apply(unit(chunk("a", "1", 1)))
+	}},
+}
+
+func manyChunks(count, n int) []stream.RowWrite {
+	rows := make([]stream.RowWrite, count)
+	for i := range rows {
+		rows[i] = chunk("a", fmt.Sprintf("%05d", i), n)
+	}
+	return rows
+}
+
+// neverHalf rewrites one document, alternating its number of rows, while a reader polls: all rows that the reader sees
+// at once carry the same n, and are as many as n says.
+func neverHalf(t *testing.T, h Harness) {
+	if !h.Is.Transactional {
+		t.Skip("this kind of target shows a unit row by row")
+	}
+	const rounds = 30
+	w := start(t, h, chunks)
+	reader := open(t, h, chunks)
+	done, polled := make(chan struct{}), make(chan error, 1)
+	go func() { polled <- pollWhole(t, reader.sink, done) }()
+	for n := 1; n <= rounds; n++ {
+		w.apply(unit(documentOf(n)...))
+	}
+	close(done)
+	noError(t, <-polled, "poll")
+}
+
+// documentOf writes a document of 20 or 40 rows with the number n; rows that the round does not have are deleted.
+func documentOf(n int) []stream.RowWrite {
+	rows := manyChunks(40, n)
+	if n%2 == 1 {
+		for i := 20; i < 40; i++ {
+			rows[i] = del("chunks", "a", rows[i].Key)
+		}
+	}
+	return rows
+}
+
+func pollWhole(t *testing.T, sink stream.Sink, done <-chan struct{}) error {
+	last := int64(0)
+	for {
+		rows, err := readRows(t, sink, "chunks")
+		if err != nil {
+			return err
+		}
+		if last, err = checkWhole(rows, last); err != nil {
+			return err
+		}
+		select {
+		case <-done:
+			return nil
+		default:
+		}
+	}
+}
+
+func checkWhole(rows []stream.RowWrite, last int64) (int64, error) {
+	if len(rows) == 0 {
+		return last, nil
+	}
+	n := rows[0].Columns[1].Int()
+	want := 40 - 20*int(n%2)
+	if len(rows) != want {
+		return 0, fmt.Errorf("round %d: a reader saw %d rows, want %d", n, len(rows), want)
+	}
+	if n < last {
+		return 0, fmt.Errorf("a reader saw round %d after round %d", n, last)
+	}
+	for _, r := range rows {
+		if r.Columns[1].Int() != n {
+			return 0, fmt.Errorf("a reader saw rounds %d and %d at once", n, r.Columns[1].Int())
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,53 @@
+// Package sinktest is the contract of stream.Sink as a suite that every sink passes against a real target.
+//
+// It upholds, by test, the invariants of DESIGN.md that a target takes part in: a target never goes back (3), a stale
+// writer is fenced (4), a document's rows move together (5), a delete reaches everything (9).
+package sinktest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Harness is one empty target, and what the suite needs to do to it. Each case gets a harness of its own.
+type Harness struct {
+	// New makes a sink over the harness's target, not opened yet; no I/O. It is called several times, with the same
+	// or with other tables: the sinks are then rivals for one target, as a zombie and its successor are. A sink must
+	// also be a stream.Reader.
+	New func(tables []stream.TargetTable) (stream.Sink, error)
+	// MakeForeign creates a table of this name in the target, as a stranger would.
+	MakeForeign func(t *testing.T, table string)
+	// Alter adds a column to the table by hand.
+	Alter func(t *testing.T, table string)
+	// Drop drops the table by hand.
+	Drop func(t *testing.T, table string)
+	// Edit overwrites a string column of one row by hand; its version stays.
+	Edit func(t *testing.T, row stream.RowID, column, text string)
+	// Is says what this kind of target can hold and promise.
+	Is Guarantees
+}
+
+// Guarantees are the properties in which targets differ.
+type Guarantees struct {
+	Transactional bool          // a reader never sees half a unit; offsets move with the rows
+	Resolution    time.Duration // timestamps are cut to it; 0: nanoseconds
+	NoNUL         bool          // strings that hold U+0000 are refused
+	MaxName       int           // bytes in the name of a table or column; 0: no limit below 200
+}
+
+// Case is one promise of the contract.
+type Case struct {
+	Name string
+	Run  func(t *testing.T, h Harness)
+}
+
+// Run checks every promise, each against a new target that fresh provides.
+func Run(t *testing.T, fresh func(t *testing.T) Harness) {
+	for _, group := range [][]Case{writeCases, fenceCases, atomicCases, valueCases, shapeCases, rebuildCases, searchCases} {
+		for _, c := range group {
+			t.Run(c.Name, func(t *testing.T) { c.Run(t, fresh(t)) })
+		}
+	}
+}
