@@ -6,8 +6,8 @@
 //     the kernel when the test process dies. Everything listens on 127.0.0.1 only.
 //   - A start returns when the component answers, never after a fixed wait; when it doesn't come up, the tail of its log
 //     is in the error.
-//   - A component that is not installed skips the test with a line "SKIP-COMPONENT name: reason", which is also appended
-//     to the file that FRESHET_SKIPS names; with CI=true it fails the test.
+//   - A component that is not installed skips the test with a line "SKIP-COMPONENT name: reason"; with CI=true it fails
+//     the test.
 //
 // Components come from a cache directory that tools/components/install fills. A package whose tests share one broker or
 // one server calls Main in its TestMain and SharedKafka, SharedPostgres or SharedConnect in its tests.
@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -72,26 +71,8 @@ func must(t testing.TB, err error) {
 	switch {
 	case err == nil:
 	case errors.As(err, &gone) && os.Getenv("CI") != "true":
-		noteSkip(t, gone)
 		t.Skip(gone.Error())
 	default:
 		t.Fatal(err)
-	}
-}
-
-// noteSkip appends one line to the file that FRESHET_SKIPS names; the list that `make test` prints comes from it.
-func noteSkip(t testing.TB, gone *missing) {
-	path := os.Getenv("FRESHET_SKIPS")
-	if path == "" {
-		return
-	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Logf("the skip is not in the list of skipped tests: %v", err)
-		return
-	}
-	defer f.Close()
-	if _, err := fmt.Fprintf(f, "%s %s: %s\n", filepath.Base(os.Args[0]), t.Name(), gone); err != nil {
-		t.Logf("the skip is not in the list of skipped tests: %v", err)
 	}
 }

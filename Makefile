@@ -1,0 +1,40 @@
+# `make help` lists the targets. Nothing here needs more than Go; `make test` also uses a JDK 17, Maven and Python 3.11
+# for the real components, and says what it skipped where one of them is missing.
+
+export CGO_ENABLED := 0
+
+GO ?= go
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo components test bench fmt lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: ## build the static binary bin/freshet
+	$(GO) build -trimpath -ldflags='-s -w' -o bin/freshet ./cmd/freshet
+
+demo: build ## index this repository's own documents, edit one, and search them; under a minute, no service needed
+	examples/demo.sh
+
+components: ## install the real components that tests start, into the cache directory
+	tools/components/install
+
+test: components ## install what the tests need and run all of them
+	$(GO) vet ./...
+	$(GO) run ./internal/testenv/suites
+
+bench: build components ## run the benchmarks
+	bench/run.sh
+
+fmt: ## format the Go code
+	gofmt -l -w $$(git ls-files -co --exclude-standard '*.go')
+
+lint: ## check the house rules, and run golangci-lint (which takes minutes to build the first time)
+	$(GO) vet ./...
+	$(GO) test ./internal/lint/...
+	$(GO) build -C tools -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run
+
+clean: ## remove what was built here; the cache of components stays
+	rm -rf bin

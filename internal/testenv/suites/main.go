@@ -1,0 +1,116 @@
+// Command suites runs every test of the module, as `make test` does, and says at the end how long each suite took, what
+// was skipped and why, and how many tests passed. go test's own closing line of each package is kept, and so is the
+// whole output of a test that failed; all output is in the file that -log names.
+//
+// Packages whose tests start real components run one after the other, so that two brokers don't compete for a small
+// machine; the others run two at a time.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// testenv is what the tests with real components import.
+const testenv = "github.com/freshet-dev/freshet/internal/testenv"
+
+// suite is a group of packages that run in the same way.
+type suite struct {
+	name     string
+	packages []string
+	flags    []string
+}
+
+func main() {
+	log := flag.String("log", filepath.Join("bin", "test.log"), "where the whole output goes")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ok, err := runAll(ctx, *log, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "suites:", err)
+	}
+	if err != nil || !ok {
+		os.Exit(1)
+	}
+}
+
+// runAll runs the suites and prints the summary; ok is false when a test failed.
+func runAll(ctx context.Context, log string, out io.Writer) (ok bool, err error) {
+	suites, err := findSuites(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
+		return false, err
+	}
+	all, err := os.Create(log)
+	if err != nil {
+		return false, err
+	}
+	defer all.Close()
+	total := &report{out: out, all: all}
+	for _, s := range suites {
+		if err := run(ctx, s, total); err != nil {
+			return false, err
+		}
+	}
+	total.summary(log)
+	return total.failed == 0 && !total.broken, nil
+}
+
+// findSuites divides the module's packages that have tests.
+func findSuites(ctx context.Context) ([]suite, error) {
+	// The name of a test binary, and whether it holds testenv.
+	const format = `{{.ImportPath}} {{join .Deps ","}}`
+	out, err := exec.CommandContext(ctx, "go", "list", "-test", "-f", format, "./...").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the module's packages: %w", err)
+	}
+	cheap := suite{name: "without services", flags: []string{"-p=2", "-timeout=10m"}}
+	real := suite{name: "real components", flags: []string{"-p=1", "-timeout=30m", "-count=1"}}
+	for line := range strings.Lines(string(out)) {
+		binary, deps, _ := strings.Cut(strings.TrimSpace(line), " ")
+		path, isTest := strings.CutSuffix(binary, ".test")
+		switch {
+		case !isTest:
+		case path == testenv || slices.Contains(strings.Split(deps, ","), testenv):
+			real.packages = append(real.packages, path)
+		default:
+			cheap.packages = append(cheap.packages, path)
+		}
+	}
+	return []suite{cheap, real}, nil
+}
+
+// run runs one suite; a failed test is in the report, not an error.
+func run(ctx context.Context, s suite, total *report) error {
+	if len(s.packages) == 0 {
+		return nil
+	}
+	fmt.Fprintf(total.out, "== %s: %d packages\n", s.name, len(s.packages))
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"test", "-json"}, s.flags...), s.packages...)...)
+	cmd.Stderr = os.Stderr
+	events, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start go test: %w", err)
+	}
+	if err := total.read(s.name, events); err != nil {
+		return fmt.Errorf("read what go test says: %w", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		total.broken = true
+	}
+	return ctx.Err()
+}
