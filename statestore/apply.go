@@ -38,7 +38,7 @@ func (s *Store) write(entries []Entry, c Checkpoint) error {
 		}
 	}
 	// Invariant 2: the checkpoint comes last, so it is in the last piece.
-	if err := p.put(Entry{checkpointKey, mark}); err != nil {
+	if err := p.put(Entry{Key: checkpointKey, Value: mark}); err != nil {
 		return err
 	}
 	return p.commit()

@@ -15,7 +15,7 @@ func filled(b *testing.B, n int) *Store {
 		entries := make([]Entry, 1000)
 		for i := range entries {
 			_, _ = rand.Read(value)
-			entries[i] = Entry{key(from + i), append([]byte(nil), value...)}
+			entries[i] = Entry{Key: key(from + i), Value: append([]byte(nil), value...)}
 		}
 		if err := s.Apply(entries, Checkpoint{Applied: int64(from)}); err != nil {
 			b.Fatal(err)
@@ -63,7 +63,7 @@ func BenchmarkApply(b *testing.B) {
 			round := 0
 			for b.Loop() {
 				for i := range entries {
-					entries[i] = Entry{key(round*n + i), make([]byte, 200)}
+					entries[i] = Entry{Key: key(round*n + i), Value: make([]byte, 200)}
 				}
 				round++
 				if err := s.Apply(entries, Checkpoint{Applied: int64(round)}); err != nil {

@@ -77,7 +77,7 @@ func apply(t *testing.T, s store, c Checkpoint, entries ...Entry) {
 	}
 }
 
-func put(k, v string) Entry { return Entry{[]byte(k), []byte(v)} }
+func put(k, v string) Entry { return Entry{Key: []byte(k), Value: []byte(v)} }
 
 func del(k string) Entry { return Entry{Key: []byte(k)} }
 
@@ -182,7 +182,7 @@ func TestApplyRefusesReservedKeys(t *testing.T) {
 func batch(version byte) []Entry {
 	entries := make([]Entry, 2000)
 	for i := range entries {
-		entries[i] = Entry{fmt.Appendf(nil, "k%05d", i), bytes.Repeat([]byte{version}, 3<<10)}
+		entries[i] = Entry{Key: fmt.Appendf(nil, "k%05d", i), Value: bytes.Repeat([]byte{version}, 3<<10)}
 	}
 	return entries
 }
@@ -282,7 +282,7 @@ func TestStoresAreSortedMaps(t *testing.T) {
 
 func entry(t *rapid.T) Entry {
 	key := rapid.SliceOfN(rapid.ByteRange(1, 4), 1, 3).Draw(t, "key")
-	return Entry{key, rapid.SampledFrom([][]byte{nil, {}, []byte("x"), []byte("yy")}).Draw(t, "value")}
+	return Entry{Key: key, Value: rapid.SampledFrom([][]byte{nil, {}, []byte("x"), []byte("yy")}).Draw(t, "value")}
 }
 
 func modelOf(t *testing.T, s store) map[string]string {

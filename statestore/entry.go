@@ -6,21 +6,11 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// Entry is one write: Value under Key. A nil Value deletes the key; an empty one is stored. Keys are not empty, do not
-// begin with a zero byte, and are at most 65,000 bytes long. Values of 1 MiB and more are allowed but their space comes
-// back only at the next Open: cut them into parts.
-type Entry struct{ Key, Value []byte }
+// Entry is one write to the state; see stream.StateEntry.
+type Entry = stream.StateEntry
 
 // Checkpoint says which part of the changelog a store holds.
-type Checkpoint struct {
-	TopicID    string             `cbor:"1,keyasint"` // Kafka's topic ID of the changelog
-	Applied    int64              `cbor:"2,keyasint"` // offset of the last progress record applied
-	Format     int                `cbor:"3,keyasint"` // format of the entries
-	Input      int64              `cbor:"4,keyasint"` // next source offset
-	Generation int64              `cbor:"5,keyasint"`
-	Revision   stream.Fingerprint `cbor:"6,keyasint"`
-	Clock      int64              `cbor:"7,keyasint"` // wall clock when applied, ns since 1970 UTC
-}
+type Checkpoint = stream.Checkpoint
 
 // Marks to ask for with errors.Is.
 var (

@@ -80,7 +80,7 @@ func (d *disk) rangeOf(prefix, low string) []Entry {
 		if !strings.HasPrefix(k, prefix) {
 			break
 		}
-		found = append(found, Entry{[]byte(k), d.values[k]})
+		found = append(found, Entry{Key: []byte(k), Value: d.values[k]})
 	}
 	return found
 }

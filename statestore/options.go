@@ -10,7 +10,7 @@ import (
 
 // Sizes are per partition, and a process may own many: they bound what each keeps in memory.
 const (
-	memTable   = 16 << 20
+	memTable   = 4 << 20
 	blockCache = 8 << 20
 	indexCache = 16 << 20
 	valueLog   = 64 << 20
@@ -25,6 +25,7 @@ func options(dir string, log *slog.Logger) badger.Options {
 	o.MetricsEnabled = false
 	o.MemTableSize = memTable
 	o.NumMemtables = 2
+	o.ValueThreshold=512<<10
 	o.NumCompactors = 2
 	o.BlockCacheSize = blockCache
 	o.IndexCacheSize = indexCache

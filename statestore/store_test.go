@@ -118,7 +118,7 @@ func TestLargeValues(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "p3"))
 	defer closeStore(t, s)
 	large := bytes.Repeat([]byte("large"), 1<<20)
-	apply(t, s, Checkpoint{Applied: 1}, Entry{[]byte("a"), large}, Entry{[]byte("b"), large[:1<<20-1]}, Entry{[]byte("c"), large[:1<<20]})
+	apply(t, s, Checkpoint{Applied: 1}, Entry{Key: []byte("a"), Value: large}, Entry{Key: []byte("b"), Value: large[:1<<20-1]}, Entry{Key: []byte("c"), Value: large[:1<<20]})
 	for key, want := range map[string]int{"a": 5 << 20, "b": 1<<20 - 1, "c": 1 << 20} {
 		if v, _, err := s.Get([]byte(key)); len(v) != want || err != nil {
 			t.Errorf("%s has %d bytes, want %d (error %v)", key, len(v), want, err)
