@@ -1,0 +1,37 @@
+package schemas
+
+import "github.com/freshet-dev/freshet/stream"
+
+// Header names of Freshet's own records.
+const (
+	HeaderFormat   = "freshet.format"   // version of the record's format: "1"
+	HeaderTable    = "freshet.table"    // row records: the table
+	HeaderDocument = "freshet.document" // row records: the document ID
+	HeaderUnit     = "freshet.unit"     // row records: "i/n", the i-th (from 1) of the n records of one change
+	HeaderMark     = "freshet.mark"     // control marks: the mark's name
+	HeaderOp       = "freshet.op"       // file records: put, delete or refused
+	HeaderPath     = "freshet.path"     // file records: the path below the root, with slashes
+	HeaderSize     = "freshet.size"     // file records: bytes
+	HeaderModified = "freshet.modified" // file records: modification time, ns since 1970
+	HeaderReason   = "freshet.reason"   // refused file records: why
+)
+
+// format1 is the only version written so far.
+const format1 = "1"
+
+// header returns the last value of a header, as text.
+func header(r *stream.Record, name string) (string, bool) {
+	for i := len(r.Headers) - 1; i >= 0; i-- {
+		if r.Headers[i].Key == name {
+			return string(r.Headers[i].Value), true
+		}
+	}
+	return "", false
+}
+
+func checkFormat(r *stream.Record, op string) error {
+	if f, _ := header(r, HeaderFormat); f != format1 {
+		return stream.Errorf(stream.Invalid, op, "header %s is %q; this version of Freshet reads format %s", HeaderFormat, f, format1)
+	}
+	return nil
+}
