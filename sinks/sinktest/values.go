@@ -76,7 +76,7 @@ func extreme() []stream.Value {
 	huge, _ := new(big.Int).SetString("-123456789012345678901234567890123456", 10)
 	return []stream.Value{
 		stream.IntOf(math.MinInt64), stream.BoolOf(false), stream.BytesOf([]byte{0, 1, 0xff, 0}), stream.DecimalOf(huge, 4),
-		stream.DoubleOf(math.Inf(-1)), stream.IntOf(math.MaxInt64), stream.ListOf(stream.StringOf(`"\/`+"\n\u2028")),
+		stream.DoubleOf(math.Inf(-1)), stream.IntOf(math.MaxInt64), stream.ListOf(stream.StringOf(`"\/` + "\n\u2028")),
 		stream.MapOf(stream.Entry{Key: `quo"te`, Value: stream.DoubleOf(1e300)}, stream.Entry{Key: "", Value: stream.StringOf("")}),
 		record(time.Date(1700, 1, 1, 0, 0, 0, 1, time.UTC), -1, nil),
 		stream.StringOf(`'; drop table "kinds"; --` + "\t\r\n\\ \u202e\ufeff"),
