@@ -1,0 +1,121 @@
+package formula
+
+import (
+	"fmt"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/interpreter"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// locate finds the step that failed, and says what was wrong with its operands when they have the wrong types.
+func (f *Formula) locate(vars func(string) stream.Value, failed *types.Err) Fault {
+	fault := Fault{1, 1, failed.Error()}
+	state := f.trace(vars)
+	step := f.failedStep(failed, state)
+	if step == nil {
+		return fault
+	}
+	fault.Line, fault.Column = position(f.lowered.SourceInfo().GetStartLocation(step.ID()))
+	fault.Message = operandFault(step, state, failed.Error())
+	return fault
+}
+
+// trace evaluates once more and returns the value of each step.
+func (f *Formula) trace(vars func(string) stream.Value) interpreter.EvalState {
+	program, err := f.env.cel.PlanProgram(f.lowered, cel.EvalOptions(cel.OptTrackState), cel.CostLimit(costLimit))
+	if err != nil {
+		return interpreter.NewEvalState()
+	}
+	_, details, _ := program.Eval(activation{vars})
+	if details == nil || details.State() == nil {
+		return interpreter.NewEvalState()
+	}
+	return details.State()
+}
+
+// failedStep returns the expression that failed: the one that the error names, or else the innermost that gave it.
+func (f *Formula) failedStep(failed *types.Err, state interpreter.EvalState) ast.Expr {
+	var found ast.Expr
+	ast.PostOrderVisit(f.lowered.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if failed.NodeID() > 0 {
+			if e.ID() == failed.NodeID() {
+				found = e
+			}
+			return
+		}
+		if v, ok := state.Value(e.ID()); ok && types.IsError(v) && found == nil {
+			found = e
+		}
+	}))
+	return found
+}
+
+// operandFault completes the message of a failed call with its operands: a null one, or else their types.
+func operandFault(step ast.Expr, state interpreter.EvalState, message string) string {
+	if step.Kind() != ast.CallKind {
+		return message
+	}
+	call := step.AsCall()
+	args := call.Args()
+	if call.IsMemberFunction() {
+		args = append([]ast.Expr{call.Target()}, args...)
+	}
+	kinds := make([]string, len(args))
+	for i, arg := range args {
+		v, ok := state.Value(arg.ID())
+		if !ok || v == nil || types.IsError(v) {
+			return message
+		}
+		if v == types.NullValue {
+			return nullFault(call.FunctionName(), arg)
+		}
+		kinds[i] = typeName(v)
+	}
+	if strings.HasPrefix(call.FunctionName(), "@") { // our own functions say all
+		return message
+	}
+	return fmt.Sprintf("%s failed on %s: %s", functionName(call.FunctionName()), strings.Join(kinds, " and "), message)
+}
+
+func nullFault(function string, operand ast.Expr) string {
+	if name, ok := written(operand); ok {
+		return fmt.Sprintf("%s is null, which %s can't take: give a default, for example %s.or(\"\")", name,
+			functionName(function), name)
+	}
+	return fmt.Sprintf("an operand of %s is null: give a default with .or(...)", functionName(function))
+}
+
+// functionName is how a formula writes a function: + rather than _+_.
+func functionName(name string) string {
+	if op, ok := operators.FindReverse(name); ok && op != "" {
+		return op
+	}
+	switch name {
+	case fnOrdered:
+		return "iteration"
+	case fnIn:
+		return "in"
+	case fnKey:
+		return "a map's key"
+	}
+	return strings.TrimPrefix(name, "@") + "()"
+}
+
+// written returns the text of a lowered name or selection.
+func written(e ast.Expr) (string, bool) {
+	switch {
+	case e.Kind() == ast.IdentKind:
+		return strings.TrimPrefix(e.AsIdent(), "."), !strings.HasPrefix(e.AsIdent(), "@")
+	case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == fnSelect:
+		operand, ok := written(e.AsCall().Args()[0])
+		field, isText := e.AsCall().Args()[1].AsLiteral().(types.String)
+		return operand + "." + string(field), ok && isText
+	}
+	return "", false
+}
