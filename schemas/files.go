@@ -83,8 +83,8 @@ func (f *Files) Decode(r *stream.Record) (stream.Change, error) {
 	if !described && c.Op == stream.Delete {
 		return c, nil // a tombstone by other means
 	}
-	if err := checkFormat(r, "decode file record"); err != nil {
-		return c, err
+	if !isFormat1(r) {
+		return c, f.invalid(r, c.Document, errFormat(r))
 	}
 	c.Position.Source, c.Position.Time = fileState(r)
 	switch op {

@@ -1,6 +1,10 @@
 package schemas
 
-import "github.com/freshet-dev/freshet/stream"
+import (
+	"fmt"
+
+	"github.com/freshet-dev/freshet/stream"
+)
 
 // Header names of Freshet's own records.
 const (
@@ -29,9 +33,12 @@ func header(r *stream.Record, name string) (string, bool) {
 	return "", false
 }
 
-func checkFormat(r *stream.Record, op string) error {
-	if f, _ := header(r, HeaderFormat); f != format1 {
-		return stream.Errorf(stream.Invalid, op, "header %s is %q; this version of Freshet reads format %s", HeaderFormat, f, format1)
-	}
-	return nil
+func isFormat1(r *stream.Record) bool {
+	f, ok := header(r, HeaderFormat)
+	return ok && f == format1
+}
+
+func errFormat(r *stream.Record) error {
+	f, _ := header(r, HeaderFormat)
+	return fmt.Errorf("header %s is %q; this version of Freshet reads format %s", HeaderFormat, f, format1)
 }
