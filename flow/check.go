@@ -1,0 +1,188 @@
+package flow
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/freshet-dev/freshet/flow/formula"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Flow is a checked flow.
+type Flow struct {
+	Name     string
+	Kafka    Kafka
+	Sources  []Source
+	Targets  []Target // in the order of the file
+	Warnings []Fault  // what is allowed, but probably not meant
+	Program  *Program
+}
+
+// Kafka is what the flow file says of the brokers.
+type Kafka struct {
+	Brokers    []string // host:port; empty: not said
+	Partitions int      // of the flow's own topics; 0: not said
+}
+
+// Source is a checked source.
+type Source struct {
+	Name     string
+	Kind     string // name of its SourceSpec, e.g. "files"
+	Spec     stream.SourceSpec
+	Settings stream.Settings
+	Fields   []stream.Field // as declared by `fields:`, in order of name; nil: not declared
+	Topic    string
+}
+
+// Target is a checked target.
+type Target struct {
+	Name   string
+	Kind   string // name of its SinkSpec, e.g. "sqlite"
+	Spec   stream.SinkSpec
+	Config stream.SinkConfig
+	// Where says, by table, whether the target keeps a row, given its columns in the table's order. A table without a
+	// condition has no entry. Safe for concurrent use; an error has kind Invalid.
+	Where map[string]func(columns []stream.Value) (bool, error)
+}
+
+// checker holds what is known of a flow file while it is checked.
+type checker struct {
+	*faultList
+	warnings faultList
+	registry *Registry
+	dir      string // of the flow file, for paths in settings
+	flow     *Flow
+
+	names   map[string]*name
+	root    *scope
+	scopes  []*scope
+	models  map[string]*modelEntry
+	dynamic *formula.Env // with every name, all of dynamic type
+
+	source *sourceEntry
+	steps  []*step
+	tables []*table
+}
+
+// Load reads and checks a flow file, and merges an overlay into it when overlay isn't "". A file that can't be read is a
+// *stream.Error of kind Usage; faults in a file are a *Faults.
+func Load(path, overlay string, r *Registry) (*Flow, error) {
+	src, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var over []byte
+	if overlay != "" {
+		if over, err = readFile(overlay); err != nil {
+			return nil, err
+		}
+	}
+	return check(path, src, overlay, over, r)
+}
+
+func readFile(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &stream.Error{Op: "read flow file", Kind: stream.Usage, Err: err}
+	}
+	return b, nil
+}
+
+// Parse checks a flow from memory. name stands for the file's path in faults and for finding paths in settings. Faults are
+// a *Faults.
+func Parse(name string, src []byte, r *Registry) (*Flow, error) { return check(name, src, "", nil, r) }
+
+func check(path string, src []byte, overlay string, over []byte, r *Registry) (*Flow, error) {
+	c := &checker{faultList: &faultList{}, registry: r, dir: filepath.Dir(path), flow: &Flow{},
+		names: map[string]*name{}, models: map[string]*modelEntry{}, root: &scope{}}
+	c.scopes = []*scope{c.root}
+	root := readTree(path, src, c.faultList)
+	if root != nil && overlay != "" {
+		c.overlay(root, readTree(overlay, over, c.faultList))
+	}
+	if root != nil && c.isMapping(root, "a flow file") {
+		c.file(root)
+	}
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	c.warnings.list.sort()
+	c.flow.Warnings = c.warnings.list
+	c.flow.Program = c.program()
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	return c.flow, nil
+}
+
+var flowKeys = []string{"flow", "kafka", "sources", "models", "nodes", "tables", "targets"}
+
+// file checks the parts in the order in which they build on each other.
+func (c *checker) file(root *tree) {
+	c.known(root, "a flow file", laterFlowKeys, flowKeys...)
+	c.flowName(root)
+	c.kafka(root.get("kafka"))
+	c.modelEntries(root.get("models"))
+	c.sourceEntries(root)
+	c.nodeNames(root.get("nodes"))
+	if !c.dynamicNames() {
+		return
+	}
+	c.formulas(root)
+	c.order()
+	c.types()
+	c.tableTypes()
+	c.unused()
+	c.targets(root.get("targets"))
+}
+
+func (c *checker) flowName(root *tree) {
+	t := root.get("flow")
+	if t == nil {
+		c.add(root.at, "write `flow: NAME` at the top", "the flow has no name")
+		return
+	}
+	if name, ok := c.text(t, "`flow`"); ok && c.matches(t.at, "a flow", name, topicPart, topicRule) {
+		c.flow.Name = name
+	}
+}
+
+func (c *checker) kafka(t *tree) {
+	if t == nil || !c.isMapping(t, "`kafka`") {
+		return
+	}
+	c.known(t, "`kafka`", laterKafkaKeys, "brokers", "partitions")
+	if b := t.get("brokers"); b != nil {
+		c.flow.Kafka.Brokers, _ = c.strings(b, "`brokers`")
+	}
+	if p := t.get("partitions"); p != nil {
+		n, _ := c.integer(p, "`partitions`", 1, 1024)
+		c.flow.Kafka.Partitions = int(n)
+	}
+}
+
+// dynamicNames prepares the environment in which formulas are compiled first.
+func (c *checker) dynamicNames() bool {
+	c.names["record"] = &name{ident: "record", kind: recordName, scope: c.root, typ: recordType()}
+	var vars []formula.Var
+	for _, ident := range sortedKeys(c.names) {
+		vars = append(vars, formula.Var{Name: ident, Type: stream.TypeDynamic})
+	}
+	env, err := formula.NewEnv(vars)
+	if err != nil {
+		c.add(c.source.at, "", "prepare formulas: %v", err)
+		return false
+	}
+	c.dynamic = env
+	return true
+}
+
+// AsFaults returns the faults in err's chain, nil when there are none.
+func AsFaults(err error) Faults {
+	var f *Faults
+	if errors.As(err, &f) {
+		return *f
+	}
+	return nil
+}

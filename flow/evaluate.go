@@ -1,0 +1,218 @@
+package flow
+
+import (
+	"context"
+	"sync"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// evaluation is one run of a program over one document.
+type evaluation struct {
+	p      *Program
+	doc    stream.Document
+	calls  stream.Calls
+	frames []frame          // by scope
+	values [][]stream.Value // by step, then by element of its scope; nil until evaluated
+	kept   [][][]bool       // by table, by depth of scope, by element: does a kept row depend on it?
+}
+
+// frame holds the elements of one scope: the values, and for each the index of the enclosing element.
+type frame struct {
+	elements []stream.Value
+	parents  []int
+}
+
+// Evaluate implements stream.Program. Nodes run in waves; the operators of one wave run concurrently, each called once
+// with the inputs of all elements. What no kept row depends on is not evaluated.
+func (p *Program) Evaluate(ctx context.Context, d stream.Document, calls stream.Calls) ([]stream.Row, error) {
+	rows, err := p.evaluate(ctx, d, calls)
+	if err != nil {
+		return nil, ofDocument(d.ID, err)
+	}
+	return rows, nil
+}
+
+func (p *Program) evaluate(ctx context.Context, d stream.Document, calls stream.Calls) ([]stream.Row, error) {
+	e := &evaluation{p: p, doc: d, calls: calls, frames: make([]frame, len(p.scopes)),
+		values: make([][]stream.Value, len(p.steps))}
+	e.frames[0] = frame{elements: make([]stream.Value, 1), parents: make([]int, 1)}
+	if keep, err := e.condition(p.source.where, p.scopes[0], 0); err != nil || !keep {
+		return nil, err
+	}
+	if err := e.run(ctx, p.early); err != nil {
+		return nil, err
+	}
+	if err := e.keep(); err != nil {
+		return nil, err
+	}
+	if err := e.run(ctx, p.late); err != nil {
+		return nil, err
+	}
+	return e.rows()
+}
+
+func (e *evaluation) run(ctx context.Context, waves [][]*step) error {
+	for _, wave := range waves {
+		if err := ctx.Err(); err != nil {
+			return &stream.Error{Op: "evaluate", Kind: stream.Transient, Err: err}
+		}
+		if err := e.wave(ctx, wave); err != nil {
+			return err
+		}
+		for _, s := range wave {
+			if err := e.open(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wave evaluates steps that don't read each other. All calls are waited for, so that results of the others can be kept
+// when one fails; the error is that of the first step in order.
+func (e *evaluation) wave(ctx context.Context, wave []*step) error {
+	var pending []*call
+	for _, s := range wave {
+		inputs, at, err := e.inputs(s)
+		if err != nil {
+			return err
+		}
+		e.values[s.index] = make([]stream.Value, len(e.frames[s.scope.index].elements))
+		if s.node != nil {
+			pending = append(pending, &call{step: s, inputs: inputs, at: at})
+			continue
+		}
+		for i, v := range inputs {
+			e.values[s.index][at[i]] = v
+		}
+		e.calls.Computed(s.name.ident, len(inputs))
+	}
+	return e.callAll(ctx, pending)
+}
+
+// call is one step's batch: the inputs that aren't null, and which elements they are of.
+type call struct {
+	step   *step
+	inputs []stream.Value
+	at     []int
+	err    error
+}
+
+func (e *evaluation) callAll(ctx context.Context, pending []*call) error {
+	var group sync.WaitGroup
+	for i, c := range pending {
+		if i == len(pending)-1 {
+			e.call(ctx, c)
+			break
+		}
+		group.Go(func() { e.call(ctx, c) })
+	}
+	group.Wait()
+	for _, c := range pending {
+		if c.err != nil {
+			return c.err
+		}
+	}
+	return nil
+}
+
+func (e *evaluation) call(ctx context.Context, c *call) {
+	if len(c.inputs) == 0 {
+		return
+	}
+	outputs, err := e.calls.Call(ctx, c.step.node, c.inputs)
+	if err == nil && len(outputs) != len(c.inputs) {
+		err = stream.Errorf(stream.Internal, "call "+c.step.op, "%d results for %d inputs", len(outputs), len(c.inputs))
+	}
+	if err != nil {
+		c.err = wrap("evaluate "+c.step.what(), err)
+		return
+	}
+	for i, v := range outputs {
+		e.values[c.step.index][c.at[i]] = v
+	}
+}
+
+// inputs evaluates a step's `when` and `in` for every element that a kept row depends on, and leaves out nulls.
+func (e *evaluation) inputs(s *step) (inputs []stream.Value, at []int, err error) {
+	for i := range e.frames[s.scope.index].elements {
+		if !s.early && !e.needed(s, i) {
+			continue
+		}
+		run, err := e.condition(s.when, s.scope, i)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !run {
+			continue
+		}
+		v, err := e.eval(s.in, s.scope, i)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !v.IsNull() {
+			inputs, at = append(inputs, v), append(at, i)
+		}
+	}
+	return inputs, at, nil
+}
+
+// open makes the elements of a step's list.
+func (e *evaluation) open(s *step) error {
+	if s.opens == nil {
+		return nil
+	}
+	f := &e.frames[s.opens.index]
+	for i, v := range e.values[s.index] {
+		switch v.Kind() {
+		case stream.Null:
+		case stream.List:
+			for j := range v.Len() {
+				f.elements, f.parents = append(f.elements, v.At(j)), append(f.parents, i)
+			}
+		default:
+			return stream.Errorf(stream.Invalid, "evaluate "+s.what(), "each %s needs a list, not a %s", s.elem.ident, v.Kind())
+		}
+	}
+	return nil
+}
+
+// up finds the element of an outer scope that element i of s lies in.
+func (e *evaluation) up(s *scope, i int, outer *scope) int {
+	for ; s != outer; s = s.parent {
+		i = e.frames[s.index].parents[i]
+	}
+	return i
+}
+
+func (e *evaluation) eval(x *expression, s *scope, i int) (stream.Value, error) {
+	v, err := x.formula.Eval(func(ident string) stream.Value {
+		n := e.p.names[ident]
+		switch n.kind {
+		case sourceName:
+			return e.doc.Input
+		case recordName:
+			return e.doc.Input.Field("record")
+		case elementName:
+			return e.frames[n.scope.index].elements[e.up(s, i, n.scope)]
+		}
+		return e.values[n.step.index][e.up(s, i, n.scope)]
+	})
+	if err != nil {
+		return v, x.failure(err)
+	}
+	return v, nil
+}
+
+// condition evaluates a formula to true or false; null counts as false, no formula as true.
+func (e *evaluation) condition(x *expression, s *scope, i int) (bool, error) {
+	if x == nil {
+		return true, nil
+	}
+	v, err := e.eval(x, s, i)
+	if err != nil {
+		return false, err
+	}
+	return x.truth(v)
+}

@@ -1,0 +1,242 @@
+package flow
+
+import (
+	"strings"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// A step is a node of the flow while it is checked and when it runs.
+type step struct {
+	name  *name
+	body  *tree
+	op    string
+	spec  stream.OperatorSpec // of an operator other than expr
+	set   stream.Settings
+	in    *expression
+	when  *expression
+	scope *scope // in which it has a value
+	opens *scope // of its `each`; nil without one
+	elem  *name  // of its `each`
+	node  *stream.Node
+	index int // in order of evaluation
+	wave  int // steps of one wave don't read each other
+	early bool
+	bad   bool // a fault keeps its type unknown
+}
+
+func (s *step) what() string { return "node " + s.name.ident }
+
+// reads are the names that the step's formulas read.
+func (s *step) reads() []*name {
+	reads := s.in.names()
+	return append(reads, s.when.names()...)
+}
+
+func (x *expression) names() []*name {
+	if x == nil {
+		return nil
+	}
+	return append([]*name(nil), x.reads...)
+}
+
+// nodeNames declares all nodes and elements, so that formulas may use them in any order.
+func (c *checker) nodeNames(t *tree) {
+	if t == nil || !c.isMapping(t, "`nodes`") {
+		return
+	}
+	for _, e := range t.entries {
+		s := &step{body: e.value, op: expr}
+		s.name = c.declare(&name{ident: e.key, at: e.at, kind: nodeName, step: s, typ: stream.TypeDynamic})
+		if !c.isMapping(e.value, s.what()) {
+			continue
+		}
+		c.steps = append(c.steps, s)
+		if each := e.value.get("each"); each != nil {
+			c.element(s, each)
+		}
+	}
+}
+
+func (c *checker) element(s *step, t *tree) {
+	ident, ok := c.text(t, "`each` of "+s.what())
+	if !ok {
+		return
+	}
+	s.elem = c.declare(&name{ident: ident, at: t.at, kind: elementName, step: s, typ: stream.TypeDynamic})
+	s.opens = &scope{element: s.elem}
+	s.elem.scope = s.opens
+}
+
+// formulas compiles every formula against dynamic names, and so learns what reads what.
+func (c *checker) formulas(root *tree) {
+	if c.source.name != nil {
+		if t := c.source.body.get("where"); t != nil {
+			c.source.where = c.parse(t, "`where` of source "+c.source.Name)
+			c.onlySource(c.source.where)
+		}
+	}
+	for _, s := range c.steps {
+		c.stepFormulas(s)
+	}
+	c.tableEntries(root)
+}
+
+// onlySource faults a source's condition that reads what is computed later.
+func (c *checker) onlySource(x *expression) {
+	for _, n := range x.reads {
+		if n != c.source.name && n.kind != recordName && !x.broken {
+			c.add(x.text.at, "use `where` of a table", "%s can't read the %s %s: it is decided before nodes run", x.what, n.kind, n.ident)
+			x.broken = true
+		}
+	}
+}
+
+func (c *checker) stepFormulas(s *step) {
+	if op := s.body.get("op"); op == nil {
+		s.bad = true
+		c.add(s.name.at, "write `op: expr` for a formula", "%s needs an `op`", s.what())
+	} else if text, ok := c.text(op, "`op` of "+s.what()); ok {
+		c.operator(s, op, text)
+	}
+	if s.body.get("in") == nil {
+		s.bad = true
+		c.add(s.name.at, "write `in: FORMULA`", "%s needs an `in`", s.what())
+	}
+	s.in = c.parse(s.body.get("in"), "`in` of "+s.what())
+	s.when = c.parse(s.body.get("when"), "`when` of "+s.what())
+}
+
+var nodeKeys = []string{"op", "in", "when", "each"}
+
+func (c *checker) operator(s *step, at *tree, op string) {
+	s.op = op
+	spec, ok := c.registry.Operators[op]
+	switch {
+	case op == expr:
+		c.known(s.body, s.what(), laterNodeKeys, nodeKeys...)
+		return
+	case !ok && laterOperators[op]:
+		c.add(at.at, "", "%s: the operator %s isn't built yet", s.what(), op)
+	case !ok:
+		c.add(at.at, didYouMean(op, append(sortedKeys(c.registry.Operators), expr)), "there is no operator %q", op)
+	default:
+		s.spec = spec
+		s.set, ok = c.settings(s.body, s.what(), spec.Settings, laterNodeKeys, nodeKeys...)
+	}
+	s.bad = !ok
+	if !ok {
+		c.useModels(s.body)
+	}
+}
+
+// useModels counts the models that a refused node names as used, so that one fault doesn't make another.
+func (c *checker) useModels(body *tree) {
+	for _, e := range body.entries {
+		if m := c.models[e.value.text]; m != nil {
+			m.used = true
+		}
+	}
+}
+
+// order sorts the steps so that each comes after those that it reads, gives each its wave, and faults cycles.
+func (c *checker) order() {
+	state := map[*step]int{} // 1: on the path, 2: done
+	var sorted, path []*step
+	var visit func(s *step)
+	visit = func(s *step) {
+		switch state[s] {
+		case 1:
+			c.cycle(path, s)
+			return
+		case 2:
+			return
+		}
+		state[s], path = 1, append(path, s)
+		for _, n := range s.reads() {
+			if n.step != nil {
+				visit(n.step)
+				s.wave = max(s.wave, n.step.wave+1)
+			}
+		}
+		state[s], path = 2, path[:len(path)-1]
+		s.index = len(sorted)
+		sorted = append(sorted, s)
+	}
+	for _, s := range c.steps {
+		visit(s)
+	}
+	c.steps = sorted
+}
+
+func (c *checker) cycle(path []*step, again *step) {
+	var names []string
+	for i, s := range path {
+		if s == again || len(names) > 0 {
+			names = append(names, path[i].name.ident)
+			s.bad = true
+		}
+	}
+	c.add(again.name.at, "a node can read only what comes before it", "%s reads itself: %s → %s", again.what(),
+		strings.Join(names, " → "), again.name.ident)
+}
+
+// types gives every step, in order, its scope, the types of its formulas and its own.
+func (c *checker) types() {
+	if c.source.name != nil {
+		c.compile(c.source.where)
+		c.expectBool(c.source.where)
+	}
+	for _, s := range c.steps {
+		c.stepType(s)
+	}
+}
+
+func (c *checker) stepType(s *step) {
+	s.scope = c.scopeOf(s.in, s.when)
+	s.name.scope = s.scope
+	if s.opens != nil {
+		s.opens.parent, s.opens.depth, s.opens.index = s.scope, s.scope.depth+1, len(c.scopes)
+		c.scopes = append(c.scopes, s.opens)
+	}
+	for _, x := range []*expression{s.in, s.when} {
+		if x != nil {
+			x.scope = s.scope
+			c.compile(x)
+		}
+	}
+	c.expectBool(s.when)
+	if !s.bad && !s.in.broken {
+		s.name.typ = c.outputType(s)
+	}
+	c.elementType(s)
+}
+
+func (c *checker) outputType(s *step) stream.Type {
+	in := s.in.typ()
+	out := in
+	if s.op != expr {
+		var err error
+		arg := in
+		arg.Nullable = arg.Kind == stream.Dynamic
+		if out, err = s.spec.Output(arg, s.set); err != nil {
+			c.add(s.in.text.at, "", "%s: %v", s.what(), err)
+			return stream.TypeDynamic
+		}
+	}
+	out.Nullable = out.Nullable || in.Nullable || s.when != nil
+	return out
+}
+
+func (c *checker) elementType(s *step) {
+	if s.elem == nil {
+		return
+	}
+	switch s.name.typ.Kind {
+	case stream.List:
+		s.elem.typ = *s.name.typ.Elem
+	case stream.Dynamic:
+	default:
+		c.add(s.elem.at, "remove `each`", "%s is %s, not a list: it has no elements", s.what(), s.name.typ)
+	}
+}

@@ -1,0 +1,222 @@
+package flow
+
+import (
+	"slices"
+
+	"github.com/freshet-dev/freshet/flow/formula"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Program is a checked flow, ready to evaluate documents. It implements stream.Program.
+type Program struct {
+	flow   string
+	source *sourceEntry
+	names  map[string]*name
+	scopes []*scope
+	steps  []*step
+	tables []*table
+	logic  stream.Fingerprint
+	paths  [][]string // fields of the input that formulas read, none a part of another
+	record bool       // formulas read the record's metadata
+	feeds  [][]int    // by step: the tables that depend on it
+	early  [][]*step  // waves needed to decide which rows are kept
+	late   [][]*step  // the other waves
+}
+
+var _ stream.Program = (*Program)(nil)
+
+// program builds what runs. It faults operators that can't be made from their settings.
+func (c *checker) program() *Program {
+	p := &Program{flow: c.flow.Name, source: c.source, names: c.names, scopes: c.scopes, steps: c.steps, tables: c.tables}
+	for _, s := range p.steps {
+		if s.op != expr {
+			c.operate(s)
+		}
+	}
+	if err := p.identities(); err != nil {
+		c.add(c.source.at, "", "identify the flow's logic: %v", err)
+	}
+	p.reads()
+	p.plan()
+	return p
+}
+
+func (c *checker) operate(s *step) {
+	op, err := s.spec.New(s.set)
+	if err != nil {
+		c.add(s.name.at, "", "%s: %v", s.what(), err)
+		return
+	}
+	settings, err := outputSettings(s.spec.Settings, s.set)
+	if err != nil {
+		c.add(s.name.at, "", "%s: %v", s.what(), err)
+	}
+	s.node = &stream.Node{
+		Name: s.name.ident, Operator: op, Costly: s.spec.Costly,
+		Memo:    digest(text("memo"), text(s.spec.Name), number(s.spec.Version), settings),
+		Lineage: s.lineage(),
+	}
+}
+
+func (s *step) lineage() stream.NodeLineage {
+	l := stream.NodeLineage{Node: s.name.ident, Operator: s.op, Version: s.spec.Version}
+	if s.op == expr {
+		l.Version = formula.Version
+	}
+	if m := s.set.Model; m != nil {
+		if l.Model = m.Settings.String("model"); l.Model == "" {
+			l.Model = m.Provider.Name
+		}
+	}
+	return l
+}
+
+// formulas are all formulas that read the source.
+func (p *Program) formulas() []*expression {
+	all := []*expression{p.source.where}
+	for _, s := range p.steps {
+		all = append(all, s.in, s.when)
+	}
+	for _, t := range p.tables {
+		all = append(all, t.formulas()...)
+	}
+	return slices.DeleteFunc(all, func(x *expression) bool { return x == nil || x.formula == nil })
+}
+
+// reads collects the paths of the input that formulas read, without those that lie within others.
+func (p *Program) reads() {
+	var paths [][]string
+	for _, x := range p.formulas() {
+		for _, r := range x.formula.Refs() {
+			switch n := p.names[r.Name]; {
+			case n == p.source.name:
+				paths = append(paths, r.Path)
+			case n.kind == recordName:
+				p.record = true
+				paths = append(paths, append([]string{"record"}, r.Path...))
+			}
+		}
+	}
+	slices.SortFunc(paths, slices.Compare)
+	for _, path := range paths {
+		if last := len(p.paths) - 1; last < 0 || !within(path, p.paths[last]) {
+			p.paths = append(p.paths, path)
+		}
+	}
+}
+
+func within(path, outer []string) bool {
+	return len(path) >= len(outer) && slices.Equal(path[:len(outer)], outer)
+}
+
+// plan divides the steps into waves: first those that conditions of tables read, which decide what else is needed.
+func (p *Program) plan() {
+	p.feeds = make([][]int, len(p.steps))
+	for i, t := range p.tables {
+		for _, s := range stepsBehind(t.scope, t.formulas()...) {
+			p.feeds[s.index] = append(p.feeds[s.index], i)
+		}
+		if t.where != nil {
+			for _, s := range stepsBehind(t.where.scope, t.where) {
+				s.early = true
+			}
+		}
+	}
+	for _, s := range p.steps {
+		waves := &p.late
+		if s.early {
+			waves = &p.early
+		}
+		for len(*waves) <= s.wave {
+			*waves = append(*waves, nil)
+		}
+		(*waves)[s.wave] = append((*waves)[s.wave], s)
+	}
+}
+
+// stepsBehind are the steps that a scope and formulas depend on, in order of evaluation.
+func stepsBehind(in *scope, formulas ...*expression) []*step {
+	found := map[*step]bool{}
+	var visit func(n *name)
+	visit = func(n *name) {
+		if n.step == nil || found[n.step] {
+			return
+		}
+		found[n.step] = true
+		for _, r := range n.step.reads() {
+			visit(r)
+		}
+	}
+	if in.element != nil {
+		visit(in.element)
+	}
+	for _, x := range formulas {
+		for _, n := range x.names() {
+			visit(n)
+		}
+	}
+	var steps []*step
+	for s := range found {
+		steps = append(steps, s)
+	}
+	slices.SortFunc(steps, func(a, b *step) int { return a.index - b.index })
+	return steps
+}
+
+// Flow implements stream.Program.
+func (p *Program) Flow() string { return p.flow }
+
+// Logic implements stream.Program.
+func (p *Program) Logic() stream.Fingerprint { return p.logic }
+
+// ReadsRecord implements stream.Program.
+func (p *Program) ReadsRecord() bool { return p.record }
+
+// ReadSet implements stream.Program. A missing field and a null one count as different, which at worst evaluates once
+// more.
+func (p *Program) ReadSet(d stream.Document) stream.Fingerprint {
+	parts := make([]stream.Value, 0, 2*len(p.paths))
+	for _, path := range p.paths {
+		v, found := d.Input, true
+		for _, field := range path {
+			if v, found = v.Get(field); !found {
+				break
+			}
+		}
+		parts = append(parts, stream.BoolOf(found), v)
+	}
+	return digest(parts...)
+}
+
+// Tables implements stream.Program.
+func (p *Program) Tables() []stream.Table {
+	tables := make([]stream.Table, len(p.tables))
+	for i, t := range p.tables {
+		tables[i] = t.declared()
+	}
+	return tables
+}
+
+// TableLineage implements stream.Program; nil for a table that isn't declared.
+func (p *Program) TableLineage(table string) []stream.NodeLineage {
+	for _, t := range p.tables {
+		if t.ident != table {
+			continue
+		}
+		var lineage []stream.NodeLineage
+		for _, s := range stepsBehind(t.scope, t.formulas()...) {
+			lineage = append(lineage, s.lineage())
+		}
+		return lineage
+	}
+	return nil
+}
+
+// Nodes implements stream.Program.
+func (p *Program) Nodes() []string {
+	names := make([]string, len(p.steps))
+	for i, s := range p.steps {
+		names[i] = s.name.ident
+	}
+	return names
+}

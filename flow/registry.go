@@ -1,0 +1,80 @@
+package flow
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Registry holds what flow files may name, by name. `expr` needs no entry: it is part of the language.
+type Registry struct {
+	Operators map[string]stream.OperatorSpec
+	Providers map[string]stream.ProviderSpec
+	Sources   map[string]stream.SourceSpec
+	Sinks     map[string]stream.SinkSpec
+}
+
+// expr is the operator whose result is its input formula.
+const expr = "expr"
+
+// Names that the language has room for, and this version doesn't have: they get "isn't built yet", not "unknown".
+var (
+	laterOperators = words("extract", "split.code", "split.text", "embed.sparse", "embed.multi", "http", "exec")
+	laterSinks     = words("qdrant", "neo4j", "feast", "lancedb", "snowflake", "opensearch", "redis", "kafka", "postgres", "sqlite")
+	laterSources   = words("debezium", "kafka", "files")
+)
+
+// Keys that later versions bring, by what they belong to, with what is missing.
+var (
+	laterFlowKeys = map[string]string{
+		"state":    "memo retention and its collection aren't built yet",
+		"standbys": "standby replicas aren't built yet",
+		"intake":   "intake isn't built yet",
+		"rollout":  "rolling tables out side by side isn't built yet",
+		"limits":   "limits aren't built yet",
+	}
+	laterKafkaKeys = map[string]string{
+		"tls":      "TLS to brokers isn't built yet",
+		"sasl":     "signing in to brokers (SASL) isn't built yet",
+		"registry": "a schema registry isn't built yet",
+		"username": "signing in to brokers (SASL) isn't built yet",
+		"password": "signing in to brokers (SASL) isn't built yet",
+		"client":   "client settings aren't built yet",
+		"replicas": "the replication factor is the broker's own for now",
+	}
+	laterSourceKeys = map[string]string{
+		"id":       "a document ID formula needs intake, which isn't built yet",
+		"child_of": "child records need intake, which isn't built yet",
+		"parent":   "child records need intake, which isn't built yet",
+		"order":    "child records need intake, which isn't built yet",
+	}
+	laterSourceSettings = map[string]string{
+		"payload":  "payloads by reference aren't built yet",
+		"registry": "Avro and a schema registry aren't built yet",
+		"format":   "formats besides JSON aren't built yet",
+		"topics":   "several topics need intake, which isn't built yet",
+	}
+	laterNodeKeys = map[string]string{
+		"in_by_source": "several sources need intake, which isn't built yet",
+		"rate":         "rate limits aren't built yet",
+		"retries":      "attempt budgets aren't built yet",
+	}
+	laterTableKeys = map[string]string{
+		"shared":  "rows shared by several documents aren't built yet",
+		"rollout": "rolling a table out beside the old one isn't built yet",
+	}
+	laterTargetKeys = map[string]string{
+		"rollout": "rolling a table out beside the old one isn't built yet",
+	}
+)
+
+func words(w ...string) map[string]bool {
+	set := make(map[string]bool, len(w))
+	for _, x := range w {
+		set[x] = true
+	}
+	return set
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
