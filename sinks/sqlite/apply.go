@@ -22,12 +22,16 @@ func (s *Sink) writeBatch(ctx context.Context, doing, offset string, b stream.Ba
 		if err := s.advance(ctx, tx, doing, offset, b); err != nil {
 			return err
 		}
-		statements := map[string]*rowWriter{}
+		// Each write is short; watching ctx inside it would cost the driver a goroutine per row.
+		short, writers := context.WithoutCancel(ctx), map[string]*rowWriter{}
 		for _, u := range b.Units {
 			for i := range u.Rows {
-				if err := s.writeRow(ctx, tx, statements, b.Partition, &u.Rows[i], into); err != nil {
+				if err := s.writeRow(short, tx, writers, b.Partition, &u.Rows[i], into); err != nil {
 					return err
 				}
+			}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 
 	"modernc.org/sqlite"
@@ -15,6 +16,9 @@ func classed(op, path string, err error) error {
 	var known *stream.Error
 	if err == nil || errors.As(err, &known) {
 		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return stream.Errorf(stream.Transient, op, "%s: %w", path, err)
 	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {

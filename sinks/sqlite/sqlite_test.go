@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -11,7 +12,12 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childPath); path != "" {
+		os.Exit(writeUntilKilled(path))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestContract(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Harness { return harness(t, filepath.Join(t.TempDir(), "index 100%?#.db")) })
