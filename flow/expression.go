@@ -66,12 +66,12 @@ func (c *checker) parseIn(env *formula.Env, t *tree, what string) *expression {
 
 // formulaFaults reports faults of a formula at their places in the file.
 func (c *checker) formulaFaults(x *expression, faults []formula.Fault) bool {
+	if len(faults) > 0 && x.text.comment && !balanced(x.text.text) {
+		c.add(x.text.at, "quote this formula", "%s is cut at the #: YAML takes the rest for a comment", x.what)
+		return true
+	}
 	for _, f := range faults {
-		suggestion := ""
-		if x.text.comment && !balanced(x.text.text) {
-			suggestion = "YAML cuts it at the #: quote this formula"
-		}
-		c.add(x.text.locate(f.Line, f.Column), suggestion, "%s: %s", x.what, f.Message)
+		c.add(x.text.locate(f.Line, f.Column), "", "%s: %s", x.what, f.Message)
 	}
 	return len(faults) > 0
 }

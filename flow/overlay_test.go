@@ -22,7 +22,7 @@ func loadWith(t *testing.T, overlay string) (*Flow, error) {
 func TestOverlayMergesEndPoints(t *testing.T) {
 	base := mustParse(t, handbook)
 	f, err := loadWith(t, `
-kafka: { brokers: [a:1, b:2], partitions: 3 }
+kafka: { brokers: ["a:1", "b:2"], partitions: 3 }
 models: { small: { base_url: "https://models/v1", api_key: "env:KEY", batch: 8, timeout: 5s } }
 targets:
   local: { postgres: { url: "env:DB" } }

@@ -154,6 +154,9 @@ func (c *checker) modelRef(t *tree, what string, s *stream.Settings) bool {
 	m, ok := c.models[t.text]
 	if !ok {
 		c.add(t.at, didYouMean(t.text, sortedKeys(c.models)), "%s: there is no model %q", what, t.text)
+		for _, other := range c.models {
+			other.used = true // one of them is probably meant
+		}
 		return false
 	}
 	m.used = true

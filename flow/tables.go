@@ -166,14 +166,23 @@ func (c *checker) keyType(tab *table) {
 
 func (c *checker) columnTypes(tab *table) {
 	for _, col := range tab.columns {
-		if !col.value.broken && col.value.typ().Kind == stream.Null {
+		if col.value.broken {
+			continue
+		}
+		switch col.value.typ().Kind {
+		case stream.Null:
 			c.add(col.value.text.at, "remove it", "%s is always null", col.value.what)
+		case stream.Dynamic:
+			c.warnings.add(col.value.text.at, "convert it: string(...), int(...)", "%s has no known type, so targets store it as JSON", col.value.what)
 		}
 	}
 }
 
 // unused faults nodes, elements and models that no table depends on.
 func (c *checker) unused() {
+	if len(c.tables) == 0 {
+		return // said already
+	}
 	used := map[*name]bool{}
 	var use func(n *name)
 	use = func(n *name) {
@@ -204,9 +213,9 @@ func (c *checker) unused() {
 func (c *checker) reportUnused(used map[*name]bool) {
 	for _, s := range c.steps {
 		switch {
-		case !used[s.name]:
+		case !used[s.name] && c.names[s.name.ident] == s.name:
 			c.add(s.name.at, "use it in a table's columns, or remove it", "%s is not used by any table", s.what())
-		case s.elem != nil && !used[s.elem]:
+		case used[s.name] && s.elem != nil && !used[s.elem]:
 			c.add(s.elem.at, "remove `each`, or make a table `for: "+s.elem.ident+"`", "the element %s is not used by any table", s.elem.ident)
 		}
 	}
