@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Events are told of what people should know. Any field may be nil.
+type Events struct {
+	// Retrying says that a node's call failed and will be tried again after wait.
+	Retrying func(node string, err error, wait time.Duration)
+	// Recovered says that a node that was retrying works again.
+	Recovered func(node string)
+}
+
+const (
+	linger       = 2 * time.Millisecond // how long a batch that is not full waits for more
+	parallel     = 4                    // calls of one node at a time
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+)
+
+// batcher gathers the inputs of one costly node, across documents, into calls of its operator.
+type batcher struct {
+	memos *memos
+	node  *stream.Node
+	size  int
+	slots chan struct{}
+
+	mu      sync.Mutex
+	queue   []*call
+	running bool
+}
+
+func newBatcher(m *memos, n *stream.Node) *batcher {
+	b := &batcher{memos: m, node: n, size: 1, slots: make(chan struct{}, parallel)}
+	if s, ok := n.Operator.(stream.Batcher); ok {
+		b.size = max(1, s.BatchSize())
+	}
+	return b
+}
+
+func (b *batcher) add(c *call) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue = append(b.queue, c)
+	if !b.running {
+		b.running = true
+		b.memos.group.Add(1)
+		go b.dispatch()
+	}
+}
+
+// dispatch sends batches until the queue is empty.
+func (b *batcher) dispatch() {
+	defer b.memos.group.Done()
+	for {
+		if !b.full() {
+			b.pause(linger)
+		}
+		batch := b.take()
+		if batch == nil {
+			return
+		}
+		b.slots <- struct{}{} // a slot always frees: sends end with the context at the latest
+		b.memos.group.Add(1)
+		go func() {
+			defer b.memos.group.Done()
+			defer func() { <-b.slots }()
+			b.send(batch)
+		}()
+	}
+}
+
+func (b *batcher) full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.queue) >= b.size
+}
+
+func (b *batcher) take() []*call {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(b.size, len(b.queue))
+	if n == 0 {
+		b.running = false
+		return nil
+	}
+	batch := b.queue[:n:n]
+	b.queue = b.queue[n:]
+	return batch
+}
+
+// send calls the operator until it answers or the input is refused. What is transient stays pending with capped
+// back-off; a batch with a refused element is halved until that element stands alone.
+func (b *batcher) send(batch []*call) {
+	inputs := make([]stream.Value, len(batch))
+	for i, c := range batch {
+		inputs[i] = c.input
+	}
+	out, err := b.retry(inputs)
+	var partial *stream.BatchError
+	switch {
+	case err == nil && len(out) != len(batch):
+		b.fail(batch, stream.Errorf(stream.Internal, "run node "+b.node.Name, "operator returned %d outputs for %d inputs", len(out), len(batch)))
+	case err == nil:
+		for i, c := range batch {
+			b.memos.finish(c, out[i], nil)
+		}
+	case errors.As(err, &partial) && len(partial.Failed) > 0:
+		b.settlePartial(batch, out, partial)
+	case stream.KindOf(err) == stream.Invalid && len(batch) > 1:
+		b.send(batch[:len(batch)/2])
+		b.send(batch[len(batch)/2:])
+	default:
+		b.fail(batch, err)
+	}
+}
+
+func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stream.BatchError) {
+	for i, c := range batch {
+		if err := partial.Failed[i]; err != nil {
+			b.memos.finish(c, stream.Value{}, err)
+			continue
+		}
+		b.memos.finish(c, out[i], nil)
+	}
+}
+
+func (b *batcher) fail(batch []*call, err error) {
+	for _, c := range batch {
+		b.memos.finish(c, stream.Value{}, err)
+	}
+}
+
+func (b *batcher) retry(inputs []stream.Value) ([]stream.Value, error) {
+	wait := firstBackoff
+	for failed := false; ; failed = true {
+		out, err := b.node.Operator.Apply(b.memos.ctx, inputs)
+		if !retriable(err) || b.memos.ctx.Err() != nil {
+			if failed && err == nil && b.memos.events.Recovered != nil {
+				b.memos.events.Recovered(b.node.Name)
+			}
+			return out, err
+		}
+		pause := jitter(wait)
+		var e *stream.Error
+		if errors.As(err, &e) && e.RetryAfter > pause {
+			pause = e.RetryAfter
+		}
+		if b.memos.events.Retrying != nil {
+			b.memos.events.Retrying(b.node.Name, err, pause)
+		}
+		b.pause(pause)
+		wait = min(2*wait, maxBackoff)
+	}
+}
+
+// retriable: also a refused credential, which an operator reads again at each call, so that a rotated one heals it.
+func retriable(err error) bool {
+	if err == nil {
+		return false
+	}
+	switch stream.KindOf(err) {
+	case stream.Transient, stream.Throttled, stream.Unauthorised:
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded)
+}
+
+func (b *batcher) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-b.memos.ctx.Done():
+	}
+}
+
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
+
+// firstFailure picks the failure with the lowest index, so that messages do not depend on chance.
+func firstFailure(err error) error {
+	var partial *stream.BatchError
+	if !errors.As(err, &partial) || len(partial.Failed) == 0 {
+		return err
+	}
+	at := make([]int, 0, len(partial.Failed))
+	for i := range partial.Failed {
+		at = append(at, i)
+	}
+	sort.Ints(at)
+	return partial.Failed[at[0]]
+}

@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Evaluation is one document's evaluation, under way or finished. Its result fields are set before it is queued.
+type Evaluation struct {
+	Partition int32
+	id        string
+	doc       stream.Fingerprint
+	input     stream.Value
+	inputFP   stream.Fingerprint
+	readSet   stream.Fingerprint
+	bytes     int
+	own       Store // of the document's partition
+	changes   int64 // changes that it carries, to be counted when it ends
+	cancel    context.CancelFunc
+
+	done  bool // set by the loop, when it takes the evaluation from the queue
+	rows  []stream.Row
+	memos map[stream.Fingerprint]*stream.Value // used; a value where the partition does not hold it yet
+	err   error
+}
+
+// Evaluator runs evaluations concurrently and queues the finished ones. It never touches partitions: it reads their
+// stores, and the loop takes what is finished with Finished.
+type Evaluator struct {
+	program stream.Program
+	memos   *memos
+	totals  *Totals
+	slots   chan struct{}
+	group   sync.WaitGroup
+
+	mu       sync.Mutex
+	finished []*Evaluation
+	wake     chan struct{} // one token while finished is not empty
+}
+
+// NewEvaluator returns an evaluator for the program. Batches that were sent to an operator run under ctx, so that an
+// abort of the transaction that asked does not lose paid results. Node counts go to totals.
+func NewEvaluator(ctx context.Context, p stream.Program, totals *Totals, events Events) *Evaluator {
+	return &Evaluator{program: p, memos: newMemos(ctx, events), totals: totals, slots: make(chan struct{}, 16*runtime.GOMAXPROCS(0)), wake: make(chan struct{}, 1)}
+}
+
+// Hold makes a partition's store available for memo look-ups of all partitions; release it before the store closes.
+func (e *Evaluator) Hold(partition int32, s Store) (release func()) {
+	return e.memos.hold(partition, s)
+}
+
+// start begins an evaluation; it ends in the queue, whatever happens.
+func (e *Evaluator) start(ctx context.Context, ev *Evaluation) {
+	ctx, ev.cancel = context.WithCancel(ctx)
+	e.group.Add(1)
+	go func() {
+		defer e.group.Done()
+		select {
+		case e.slots <- struct{}{}:
+			e.evaluate(ctx, ev)
+			<-e.slots
+		case <-ctx.Done():
+			ev.err = ctx.Err()
+		}
+		e.queue(ev)
+	}()
+}
+
+func (e *Evaluator) evaluate(ctx context.Context, ev *Evaluation) {
+	c := &calls{memos: e.memos, own: ev.own, partition: ev.Partition, used: map[stream.Fingerprint]*stream.Value{}, nodes: map[string]NodeCount{}}
+	doc := stream.Document{ID: ev.id, Source: sourceOf(ev.id), Input: ev.input}
+	ev.rows, ev.err = e.program.Evaluate(ctx, doc, c)
+	ev.memos = c.used
+	e.totals.Add(Counts{Nodes: c.nodes}) // what was computed was computed, also when the evaluation is dropped
+}
+
+func (e *Evaluator) queue(ev *Evaluation) {
+	e.mu.Lock()
+	e.finished = append(e.finished, ev)
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Wake delivers a token when evaluations have finished since the last Finished.
+func (e *Evaluator) Wake() <-chan struct{} { return e.wake }
+
+// Finished takes the finished evaluations.
+func (e *Evaluator) Finished() []*Evaluation {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := e.finished
+	e.finished = nil
+	return out
+}
+
+// Wait returns when every evaluation and every call to an operator has ended; cancel them first.
+func (e *Evaluator) Wait() {
+	e.group.Wait()
+	e.memos.wait()
+}
+
+func sourceOf(id string) string {
+	for i := range len(id) {
+		if id[i] == '/' {
+			return id[:i]
+		}
+	}
+	return id
+}

@@ -1,0 +1,226 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Tx is the work of one transaction on one partition: changes are folded, documents evaluated, and what follows is
+// collected; nothing of the partition changes before Commit.
+type Tx struct {
+	p      *Partition
+	ov     *overlay
+	docs   map[string]*document
+	order  []*document
+	counts Counts
+	stats  Stats
+	next   int64 // input offset after the last record; -1: none read
+	water  int64 // newest source time seen, unix ns
+	pass   int64 // generation whose pass mark is written; 0: none
+}
+
+// document is a document as the transaction sees it.
+type document struct {
+	id       string
+	fp       stream.Fingerprint
+	header   Header // as committed, until settle
+	known    bool   // a header is committed
+	input    stream.Value
+	encoded  []byte // canonical encoding of input
+	inputFP  stream.Fingerprint
+	image    stream.Fingerprint
+	loaded   bool // input holds the current fields
+	folded   int  // changes folded in this transaction
+	deleted  bool
+	position stream.Position
+	refused  error // the last change could not be understood
+	eval     *Evaluation
+	outcome  outcome
+}
+
+type outcome uint8
+
+const (
+	unsettled outcome = iota
+	unchanged
+	stored    // new input, nothing that formulas read
+	evaluated // rows are to be diffed with eval's
+	waiting   // pending
+	failed    // quarantined
+	removed
+)
+
+// Begin starts a transaction.
+func (p *Partition) Begin() *Tx {
+	t := &Tx{p: p, ov: newOverlay(p.Store), docs: map[string]*document{}, stats: p.Stats(), next: -1}
+	if t.stats.Rows == nil {
+		t.stats.Rows = map[string]int64{}
+	}
+	return t
+}
+
+// Fold folds one record. An error means the partition's state can't be trusted or read: the partition must stop.
+//
+// Invariant 6: records are folded in the order of the partition; no earlier change is dropped before it was folded.
+func (t *Tx) Fold(r *stream.Record) error {
+	t.next = r.Offset + 1
+	c, err := t.p.config.Decoder.Decode(r)
+	t.water = max(t.water, c.Position.Time)
+	if err != nil {
+		return t.refuse(c, r, err)
+	}
+	switch c.Op {
+	case stream.Other:
+		addTo(&t.counts.Other, c.Other, 1)
+		return nil
+	case stream.Delete:
+		d, err := t.document(c.Document)
+		if err != nil {
+			return err
+		}
+		d.fold(c)
+		d.deleted, d.loaded, d.input, d.image = true, true, stream.Value{}, stream.Fingerprint{}
+		return nil
+	}
+	return t.upsert(&c)
+}
+
+func (t *Tx) upsert(c *stream.Change) error {
+	image := t.image(c)
+	d := t.docs[c.Document]
+	if d == nil {
+		h, known, err := t.p.header(c.Document)
+		if err != nil {
+			return err
+		}
+		if known && !image.IsZero() && h.Image == image && h.Failed == nil {
+			t.counts.Noop++
+			return nil
+		}
+		d = t.add(c.Document, h, known)
+	}
+	fields, unavailable, err := t.p.config.Decoder.Fields(c)
+	if err != nil {
+		return t.refuse(*c, c.Record, err)
+	}
+	return t.merge(d, c, image, fields, unavailable)
+}
+
+// merge replaces the input, but for the fields that the source did not send: those keep their stored value.
+func (t *Tx) merge(d *document, c *stream.Change, image stream.Fingerprint, fields stream.Value, unavailable []string) error {
+	entries := fields.Entries()
+	if len(unavailable) > 0 {
+		if err := t.loadInput(d); err != nil {
+			return err
+		}
+		for _, name := range unavailable {
+			if old, ok := d.input.Get(name); ok {
+				entries = append(entries, stream.Entry{Key: name, Value: old})
+			}
+		}
+		image = stream.Fingerprint{}
+	}
+	if t.p.config.Program.ReadsRecord() {
+		entries = append(entries, stream.Entry{Key: "record", Value: recordMetadata(c.Record)})
+	}
+	d.fold(*c)
+	d.input, d.loaded, d.deleted, d.image = stream.MapOf(entries...), true, false, image
+	return nil
+}
+
+func (d *document) fold(c stream.Change) {
+	d.folded++
+	d.position, d.refused = c.Position, nil
+}
+
+// image returns the fingerprint of a change's image, zero when equal images need not mean equal inputs.
+func (t *Tx) image(c *stream.Change) stream.Fingerprint {
+	if c.Partial || len(c.Image) == 0 || t.p.config.Program.ReadsRecord() {
+		return stream.Fingerprint{}
+	}
+	f := stream.FingerprintBytes(c.Image)
+	for i, s := range t.p.config.Salt {
+		f[i] ^= s
+	}
+	return f
+}
+
+// refuse quarantines what could not be understood: the document that the change names, else the record by position.
+func (t *Tx) refuse(c stream.Change, r *stream.Record, cause error) error {
+	if stream.KindOf(cause) != stream.Invalid {
+		return fmt.Errorf("decode record %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, cause)
+	}
+	if c.Document == "" {
+		return t.reject(r, cause)
+	}
+	d, err := t.document(c.Document)
+	if err != nil {
+		return err
+	}
+	d.folded++
+	d.refused = cause
+	d.position = stream.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Source: c.Position.Source, Time: c.Position.Time}
+	return nil
+}
+
+const rejectedValue = 64 << 10
+
+func (t *Tx) reject(r *stream.Record, cause error) error {
+	pos := stream.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+	id := stream.FingerprintBytes(encode(pos))
+	t.ov.put(append([]byte{keyRejected}, id[:]...), encode(Rejected{Position: pos, Reason: reason(cause),
+		Key: r.Key, Value: r.Value[:min(len(r.Value), rejectedValue)]}))
+	t.stats.Rejected++
+	t.counts.Quarantined++
+	return nil
+}
+
+// reason is the text kept with a quarantined document: the cause without the names of the layers above it.
+func reason(err error) string {
+	var e *stream.Error
+	if errors.As(err, &e) {
+		return e.Error()
+	}
+	return err.Error()
+}
+
+func (t *Tx) document(id string) (*document, error) {
+	if d := t.docs[id]; d != nil {
+		return d, nil
+	}
+	h, known, err := t.p.header(id)
+	if err != nil {
+		return nil, err
+	}
+	return t.add(id, h, known), nil
+}
+
+func (t *Tx) add(id string, h Header, known bool) *document {
+	d := &document{id: id, fp: documentFingerprint(id), header: h, known: known, image: h.Image, position: h.Position}
+	t.docs[id] = d
+	t.order = append(t.order, d)
+	return d
+}
+
+func (t *Tx) loadInput(d *document) error {
+	if d.loaded || !d.known {
+		d.loaded = true
+		return nil
+	}
+	in, err := ReadInput(t.p.Store, d.header)
+	d.input, d.loaded = in, true
+	return err
+}
+
+func recordMetadata(r *stream.Record) stream.Value {
+	headers := make([]stream.Entry, 0, len(r.Headers))
+	for _, h := range r.Headers {
+		headers = append(headers, stream.Entry{Key: h.Key, Value: stream.StringOf(string(h.Value))})
+	}
+	return stream.MapOf(
+		stream.Entry{Key: "key", Value: stream.StringOf(string(r.Key))},
+		stream.Entry{Key: "headers", Value: stream.MapOf(headers...)},
+		stream.Entry{Key: "timestamp", Value: stream.TimestampOf(r.Timestamp)})
+}

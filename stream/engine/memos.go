@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// memos finds and computes results of costly nodes. A look-up goes to the document's own partition, then to results of
+// this process that are not committed yet, then to the other partitions of the replica; equal inputs in flight are
+// computed once.
+//
+// Invariant 7: the memo key covers the operator's logic and the evaluated input, so a result is right wherever it was
+// computed.
+type memos struct {
+	ctx    context.Context
+	events Events
+	mu     sync.Mutex
+	held   map[int32]*heldStore
+	calls  map[stream.Fingerprint]*call
+	recent *recentValues
+	nodes  map[*stream.Node]*batcher
+	group  sync.WaitGroup
+}
+
+type heldStore struct {
+	store Store
+	users sync.RWMutex // readers hold it shared; release waits for them
+	gone  bool
+}
+
+// call is a result in flight: done is closed when value or err is set.
+type call struct {
+	key   stream.Fingerprint
+	input stream.Value
+	done  chan struct{}
+	value stream.Value
+	err   error
+}
+
+func newMemos(ctx context.Context, events Events) *memos {
+	return &memos{ctx: ctx, events: events, held: map[int32]*heldStore{}, calls: map[stream.Fingerprint]*call{},
+		recent: newRecentValues(64 << 20), nodes: map[*stream.Node]*batcher{}}
+}
+
+func (m *memos) hold(partition int32, s Store) func() {
+	h := &heldStore{store: s}
+	m.mu.Lock()
+	m.held[partition] = h
+	m.mu.Unlock()
+	return func() {
+		m.mu.Lock()
+		if m.held[partition] == h {
+			delete(m.held, partition)
+		}
+		m.mu.Unlock()
+		h.users.Lock()
+		h.gone = true
+		h.users.Unlock()
+	}
+}
+
+// read looks a memo up in one store.
+func read(s Store, key stream.Fingerprint) (stream.Value, bool, error) {
+	raw, ok, err := s.Get(append([]byte{keyMemo}, key[:]...))
+	if err != nil || !ok {
+		return stream.Value{}, false, err
+	}
+	v, err := stream.DecodeValue(raw)
+	return v, err == nil, err
+}
+
+func (h *heldStore) read(key stream.Fingerprint) (stream.Value, bool, error) {
+	h.users.RLock()
+	defer h.users.RUnlock()
+	if h.gone {
+		return stream.Value{}, false, nil
+	}
+	return read(h.store, key)
+}
+
+// elsewhere looks a memo up outside the own partition.
+func (m *memos) elsewhere(own int32, key stream.Fingerprint) (stream.Value, bool, error) {
+	m.mu.Lock()
+	if v, ok := m.recent.get(key); ok {
+		m.mu.Unlock()
+		return v, true, nil
+	}
+	others := make([]*heldStore, 0, len(m.held))
+	for p, h := range m.held {
+		if p != own {
+			others = append(others, h)
+		}
+	}
+	m.mu.Unlock()
+	for _, h := range others {
+		if v, ok, err := h.read(key); err != nil || ok {
+			return v, ok, err
+		}
+	}
+	return stream.Value{}, false, nil
+}
+
+// compute returns the call for key, begun now or by someone else earlier.
+func (m *memos) compute(n *stream.Node, key stream.Fingerprint, input stream.Value) (c *call, begun bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.calls[key]; c != nil {
+		return c, false
+	}
+	c = &call{key: key, input: input, done: make(chan struct{})}
+	m.calls[key] = c
+	b := m.nodes[n]
+	if b == nil {
+		b = newBatcher(m, n)
+		m.nodes[n] = b
+	}
+	b.add(c)
+	return c, true
+}
+
+// finish ends a call; a success is remembered until its memo is surely committed.
+func (m *memos) finish(c *call, v stream.Value, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c.value, c.err = v, err
+	delete(m.calls, c.key)
+	if err == nil {
+		m.recent.put(c.key, v)
+	}
+	close(c.done)
+}
+
+func (m *memos) wait() { m.group.Wait() }
+
+// recentValues keeps values up to a bound of bytes, dropping the oldest.
+type recentValues struct {
+	byKey map[stream.Fingerprint]stream.Value
+	order []stream.Fingerprint
+	bytes int
+	bound int
+}
+
+func newRecentValues(bound int) *recentValues {
+	return &recentValues{byKey: map[stream.Fingerprint]stream.Value{}, bound: bound}
+}
+
+func (r *recentValues) get(k stream.Fingerprint) (stream.Value, bool) {
+	v, ok := r.byKey[k]
+	return v, ok
+}
+
+func (r *recentValues) put(k stream.Fingerprint, v stream.Value) {
+	if _, ok := r.byKey[k]; ok {
+		return
+	}
+	r.byKey[k] = v
+	r.order = append(r.order, k)
+	r.bytes += valueSize(v)
+	for r.bytes > r.bound && len(r.order) > 1 {
+		old := r.order[0]
+		r.order = r.order[1:]
+		r.bytes -= valueSize(r.byKey[old])
+		delete(r.byKey, old)
+	}
+}
+
+func valueSize(v stream.Value) int { return 96 + len(v.Raw()) + v.Len() }
+
+// calls is what one evaluation calls operators through (stream.Calls).
+type calls struct {
+	memos     *memos
+	own       Store
+	partition int32
+
+	mu    sync.Mutex
+	used  map[stream.Fingerprint]*stream.Value
+	nodes map[string]NodeCount
+}
+
+// Computed implements stream.Calls.
+func (c *calls) Computed(node string, n int) { c.count(node, NodeCount{Computed: int64(n)}) }
+
+func (c *calls) count(node string, n NodeCount) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sum := c.nodes[node]
+	c.nodes[node] = NodeCount{sum.Computed + n.Computed, sum.Reused + n.Reused}
+}
+
+// Call implements stream.Calls.
+func (c *calls) Call(ctx context.Context, n *stream.Node, inputs []stream.Value) ([]stream.Value, error) {
+	if !n.Costly {
+		return c.direct(ctx, n, inputs)
+	}
+	out := make([]stream.Value, len(inputs))
+	waits := map[stream.Fingerprint][]int{}
+	flights := []*call{}
+	for i, in := range inputs {
+		if in.IsNull() {
+			continue
+		}
+		key := n.MemoKey(in)
+		if at := waits[key]; at != nil {
+			waits[key] = append(at, i)
+			c.count(n.Name, NodeCount{Reused: 1})
+			continue
+		}
+		v, ok, err := c.find(key)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out[i] = v
+			c.count(n.Name, NodeCount{Reused: 1})
+			continue
+		}
+		f, begun := c.memos.compute(n, key, in)
+		c.countCall(n.Name, begun)
+		waits[key] = []int{i}
+		flights = append(flights, f)
+	}
+	return out, c.collect(ctx, flights, waits, out)
+}
+
+func (c *calls) countCall(node string, begun bool) {
+	if begun {
+		c.count(node, NodeCount{Computed: 1})
+		return
+	}
+	c.count(node, NodeCount{Reused: 1})
+}
+
+// find looks the memo up and notes its use.
+func (c *calls) find(key stream.Fingerprint) (stream.Value, bool, error) {
+	v, ok, err := read(c.own, key)
+	if err == nil && ok {
+		c.use(key, nil)
+		return v, true, nil
+	}
+	if err == nil {
+		v, ok, err = c.memos.elsewhere(c.partition, key)
+	}
+	if err == nil && ok {
+		c.use(key, &v)
+	}
+	return v, ok, err
+}
+
+func (c *calls) use(key stream.Fingerprint, v *stream.Value) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.used[key]; !ok {
+		c.used[key] = v
+	}
+}
+
+func (c *calls) collect(ctx context.Context, flights []*call, waits map[stream.Fingerprint][]int, out []stream.Value) error {
+	for _, f := range flights {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if f.err != nil {
+			return f.err
+		}
+		v := f.value
+		c.use(f.key, &v)
+		for _, i := range waits[f.key] {
+			out[i] = v
+		}
+	}
+	return nil
+}
+
+// direct runs a cheap operator, which stores nothing.
+func (c *calls) direct(ctx context.Context, n *stream.Node, inputs []stream.Value) ([]stream.Value, error) {
+	out := make([]stream.Value, len(inputs))
+	at := make([]int, 0, len(inputs))
+	given := make([]stream.Value, 0, len(inputs))
+	for i, in := range inputs {
+		if !in.IsNull() {
+			at, given = append(at, i), append(given, in)
+		}
+	}
+	if len(given) == 0 {
+		return out, nil
+	}
+	got, err := n.Operator.Apply(ctx, given)
+	if err != nil {
+		return nil, firstFailure(err)
+	}
+	for j, i := range at {
+		out[i] = got[j]
+	}
+	c.count(n.Name, NodeCount{Computed: int64(len(given))})
+	return out, nil
+}

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"sort"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Config is what all partitions of a flow share.
+type Config struct {
+	Program stream.Program
+	Source  string         // name of the flow's source
+	Decoder stream.Decoder // of the source's records
+	// Salt identifies how records become fields; equal images under another salt are decoded again.
+	Salt      stream.Fingerprint
+	MaxRecord int          // bytes that a row record may have; a document with a larger row is quarantined
+	Now       func() int64 // unix ns; for bookkeeping only, never for results
+}
+
+// Partition is the state of one partition between transactions. Its methods are called by one goroutine; the evaluator
+// reads Store concurrently.
+type Partition struct {
+	ID    int32
+	Store Store
+
+	config  Config
+	headers *headerCache
+	stats   Stats
+	running map[stream.Fingerprint]*Evaluation // by document: pending evaluations
+	backlog []stream.Fingerprint               // documents that another program evaluated, still to be evaluated
+	waiting []stream.Fingerprint               // pending documents found at start
+	pass    int64                              // generation whose pass mark was written
+}
+
+// OpenPartition reads what a restored store says of its documents: the counts, the pending ones, and those that another
+// program than the current one evaluated (they form the backlog when reevaluate is set or recorded differs).
+func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partition, error) {
+	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{}}
+	ov := newOverlay(store)
+	if _, err := ov.load([]byte{keyStats}, &p.stats); err != nil {
+		return nil, fmt.Errorf("read statistics of partition %d: %w", id, err)
+	}
+	if v, ok, err := store.Get([]byte{keyPassMarked}); err != nil {
+		return nil, err
+	} else if ok && len(v) == 8 {
+		p.pass = int64(binary.BigEndian.Uint64(v))
+	}
+	if err := p.findPending(); err != nil {
+		return nil, err
+	}
+	if scanBacklog {
+		return p, p.findBacklog()
+	}
+	return p, nil
+}
+
+func (p *Partition) findPending() error {
+	return p.Store.Scan([]byte{keyPending}, nil, func(k, _ []byte) (bool, error) {
+		p.waiting = append(p.waiting, stream.Fingerprint(k[1:17]))
+		return true, nil
+	})
+}
+
+func (p *Partition) findBacklog() error {
+	logic := p.config.Program.Logic()
+	pending := map[stream.Fingerprint]bool{}
+	for _, d := range p.waiting {
+		pending[d] = true
+	}
+	return p.Store.Scan([]byte{keyHeader}, nil, func(k, v []byte) (bool, error) {
+		var h Header
+		if err := stream.Unmarshal(v, &h); err != nil {
+			return false, fmt.Errorf("read header %x of partition %d: %w", k, p.ID, err)
+		}
+		d := stream.Fingerprint(k[1:17])
+		if h.Logic != logic && !pending[d] && !h.Input.IsZero() {
+			p.backlog = append(p.backlog, d)
+		}
+		return true, nil
+	})
+}
+
+// Stats returns the counts of the committed state.
+func (p *Partition) Stats() Stats {
+	s := p.stats
+	s.Rows = maps.Clone(s.Rows)
+	return s
+}
+
+// Backlog returns how many documents still wait for re-evaluation under the current program.
+func (p *Partition) Backlog() int { return len(p.backlog) }
+
+// Busy reports whether evaluations run or wait.
+func (p *Partition) Busy() bool { return len(p.running)+len(p.waiting)+len(p.backlog) > 0 }
+
+// PendingBytes returns the input bytes of running evaluations.
+func (p *Partition) PendingBytes() (n int) {
+	for _, e := range p.running {
+		n += e.bytes
+	}
+	return n
+}
+
+// PassMarked returns the generation whose first full pass over the source was marked.
+func (p *Partition) PassMarked() int64 { return p.pass }
+
+// Close cancels running evaluations.
+func (p *Partition) Close() {
+	for _, e := range p.running {
+		e.cancel()
+	}
+	p.running = nil
+}
+
+// header returns a document's committed header.
+func (p *Partition) header(id string) (Header, bool, error) {
+	if h, ok := p.headers.get(id); ok {
+		return h, true, nil
+	}
+	v, ok, err := p.Store.Get(docKey(keyHeader, documentFingerprint(id)))
+	if err != nil || !ok {
+		return Header{ID: id}, false, err
+	}
+	var h Header
+	if err := stream.Unmarshal(v, &h); err != nil {
+		return h, false, fmt.Errorf("read header of document %s: %w", id, err)
+	}
+	p.headers.put(h)
+	return h, true, nil
+}
+
+// ReadInput returns a document's stored input.
+func ReadInput(s Store, h Header) (stream.Value, error) {
+	d := documentFingerprint(h.ID)
+	if h.Parts == 0 {
+		return stream.Value{}, nil
+	}
+	raw := make([]byte, 0, h.InputBytes)
+	for i := range h.Parts {
+		b, ok, err := s.Get(partKey(d, i))
+		if err != nil || !ok {
+			return stream.Value{}, fmt.Errorf("read input of document %s: part %d of %d: found %t: %w", h.ID, i+1, h.Parts, ok, err)
+		}
+		raw = append(raw, b...)
+	}
+	return stream.DecodeValue(raw)
+}
+
+// Documents visits the headers of a store, in no order that means anything.
+func Documents(s Store, each func(Header) error) error {
+	return s.Scan([]byte{keyHeader}, nil, func(k, v []byte) (bool, error) {
+		var h Header
+		if err := stream.Unmarshal(v, &h); err != nil {
+			return false, fmt.Errorf("read header %x: %w", k, err)
+		}
+		return true, each(h)
+	})
+}
+
+// FindDocument returns one document's header.
+func FindDocument(s Store, id string) (Header, bool, error) {
+	v, ok, err := s.Get(docKey(keyHeader, documentFingerprint(id)))
+	if err != nil || !ok {
+		return Header{}, false, err
+	}
+	var h Header
+	return h, true, stream.Unmarshal(v, &h)
+}
+
+// RejectedRecords visits the records that could not be understood and name no document.
+func RejectedRecords(s Store, each func(Rejected) error) error {
+	return s.Scan([]byte{keyRejected}, nil, func(_, v []byte) (bool, error) {
+		var r Rejected
+		if err := stream.Unmarshal(v, &r); err != nil {
+			return false, err
+		}
+		return true, each(r)
+	})
+}
+
+// EmittedRows returns the identities of the rows that a document has in the rows topic, in order of (table, key).
+func EmittedRows(s Store, id string) ([]stream.RowID, error) {
+	rows, err := emittedRows(s, documentFingerprint(id))
+	out := make([]stream.RowID, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, stream.RowID{Table: r.Table, Document: id, Key: r.Key})
+	}
+	sort.Slice(out, func(i, j int) bool {
+		return out[i].Table < out[j].Table || out[i].Table == out[j].Table && out[i].Key < out[j].Key
+	})
+	return out, err
+}
+
+func emittedRows(s Store, doc stream.Fingerprint) ([]emittedRow, error) {
+	var out []emittedRow
+	err := s.Scan(docKey(keyRow, doc), nil, func(_, v []byte) (bool, error) {
+		var r emittedRow
+		err := stream.Unmarshal(v, &r)
+		out = append(out, r)
+		return true, err
+	})
+	return out, err
+}
+
+// ReadStats returns the counts that a store holds.
+func ReadStats(s Store) (Stats, error) {
+	var st Stats
+	_, err := newOverlay(s).load([]byte{keyStats}, &st)
+	return st, err
+}
+
+// headerCache keeps recently used headers, at most cacheHeaders of them.
+type headerCache struct{ byID map[string]Header }
+
+const cacheHeaders = 1 << 14
+
+func newHeaderCache() *headerCache { return &headerCache{byID: map[string]Header{}} }
+
+func (c *headerCache) get(id string) (Header, bool) { h, ok := c.byID[id]; return h, ok }
+
+func (c *headerCache) put(h Header) {
+	if len(c.byID) >= cacheHeaders {
+		for k := range c.byID { // any one: Go visits maps in random order
+			delete(c.byID, k)
+			break
+		}
+	}
+	c.byID[h.ID] = h
+}
+
+func (c *headerCache) drop(id string) { delete(c.byID, id) }

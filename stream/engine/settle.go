@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Settle ends folding: it compares fingerprints, and starts the evaluation of every document whose read fields changed.
+func (t *Tx) Settle(ctx context.Context, e *Evaluator) error {
+	for _, d := range t.order {
+		if d.outcome != unsettled || d.eval != nil {
+			continue
+		}
+		if err := t.settle(ctx, e, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tx) settle(ctx context.Context, e *Evaluator, d *document) error {
+	switch {
+	case d.deleted && d.refused == nil:
+		d.outcome = removed
+		if !d.known {
+			d.outcome = unchanged
+		}
+		return nil
+	case d.refused != nil:
+		d.outcome = failed
+		d.encodeInput()
+		return nil
+	}
+	d.encodeInput()
+	again := d.header.Status == Quarantined && d.header.Failed != nil // refused later than its input
+	if d.known && d.inputFP == d.header.Input && !again {
+		d.outcome = unchanged
+		return nil
+	}
+	readSet := t.p.config.Program.ReadSet(t.evaluationInput(d))
+	if d.known && d.header.Status == Live && readSet == d.header.ReadSet && d.header.Logic == t.p.config.Program.Logic() {
+		d.outcome = stored
+		return nil
+	}
+	t.evaluate(ctx, e, d, readSet)
+	return nil
+}
+
+func (d *document) encodeInput() {
+	if d.loaded && d.encoded == nil && !d.deleted {
+		d.encoded = stream.AppendValue(nil, d.input)
+		d.inputFP = stream.FingerprintBytes(d.encoded)
+	}
+}
+
+func (t *Tx) evaluationInput(d *document) stream.Document {
+	return stream.Document{ID: d.id, Source: t.p.config.Source, Input: d.input}
+}
+
+func (t *Tx) evaluate(ctx context.Context, e *Evaluator, d *document, readSet stream.Fingerprint) {
+	if old := t.p.running[d.fp]; old != nil {
+		old.cancel() // Invariant 6: a newer change supersedes a pending one
+	}
+	d.eval = t.p.evaluation(d.id, d.input, len(d.encoded))
+	d.eval.inputFP, d.eval.readSet, d.eval.changes = d.inputFP, readSet, int64(min(d.folded, 1))
+	e.start(ctx, d.eval)
+}
+
+func (p *Partition) evaluation(id string, input stream.Value, bytes int) *Evaluation {
+	return &Evaluation{Partition: p.ID, id: id, doc: documentFingerprint(id), input: input, own: p.Store, bytes: bytes}
+}
+
+// Reevaluate adds up to n documents of the backlog to the transaction; they are evaluated like changed ones.
+func (t *Tx) Reevaluate(ctx context.Context, e *Evaluator, n int) error {
+	for _, fp := range t.p.backlog[:min(n, len(t.p.backlog))] {
+		d, err := t.stored(fp)
+		if err != nil || d == nil {
+			return err
+		}
+		d.encodeInput()
+		t.evaluate(ctx, e, d, t.p.config.Program.ReadSet(t.evaluationInput(d)))
+	}
+	return nil
+}
+
+// stored loads a document by fingerprint with its input; nil when it is gone.
+func (t *Tx) stored(fp stream.Fingerprint) (*document, error) {
+	var h Header
+	ok, err := t.ov.load(docKey(keyHeader, fp), &h)
+	if err != nil || !ok {
+		return nil, err
+	}
+	d := t.add(h.ID, h, true)
+	return d, t.loadInput(d)
+}
+
+// Resume starts evaluations of documents that were pending when the partition was opened, while their inputs and those
+// of running evaluations stay within room bytes.
+func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
+	for len(p.waiting) > 0 && p.PendingBytes() < room {
+		fp := p.waiting[0]
+		t := p.Begin()
+		d, err := t.stored(fp)
+		if err != nil {
+			return err
+		}
+		p.waiting = p.waiting[1:]
+		if d == nil || p.running[fp] != nil || d.header.Status != Pending {
+			continue
+		}
+		d.encodeInput()
+		ev := p.evaluation(d.id, d.input, len(d.encoded))
+		ev.inputFP, ev.readSet, ev.changes = d.inputFP, p.config.Program.ReadSet(t.evaluationInput(d)), 1
+		p.running[fp] = ev
+		e.start(ctx, ev)
+	}
+	return nil
+}
+
+// Take hands a finished evaluation to the transaction. It reports whether the transaction had been waiting for it: a
+// document of this transaction, or one that was pending and has had no newer change.
+func (t *Tx) Take(ev *Evaluation) bool {
+	if errors.Is(ev.err, context.Canceled) {
+		return false
+	}
+	ev.done = true
+	if d := t.docs[ev.id]; d != nil {
+		return d.eval == ev
+	}
+	if t.p.running[ev.doc] != ev {
+		return false
+	}
+	h, known, err := t.p.header(ev.id)
+	if err != nil || !known || h.Input != ev.inputFP || h.Status != Pending {
+		return false
+	}
+	d := t.add(ev.id, h, known)
+	d.eval, d.input, d.loaded, d.inputFP = ev, ev.input, true, ev.inputFP
+	return true
+}
+
+// Open returns how many evaluations of this transaction's documents are not finished.
+func (t *Tx) Open() (n int) {
+	for _, d := range t.order {
+		if d.eval != nil && !d.eval.done {
+			n++
+		}
+	}
+	return n
+}
+
+// Failure returns the first error of a finished evaluation that no document is to blame for: it stops the partition.
+func (t *Tx) Failure() error {
+	for _, d := range t.order {
+		if d.eval != nil && d.eval.done && d.eval.err != nil && stream.KindOf(d.eval.err) != stream.Invalid {
+			return d.eval.err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// errLeft ends work on a partition that another replica took over.
+var errLeft = errors.New("the partition left this replica")
+
+// retry calls fn until it succeeds, what fails is not transient, or the partition leaves.
+func (d *Delivery) retry(ctx context.Context, id int32, epoch int, fn func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := fn()
+		switch {
+		case err == nil:
+			return nil
+		case stream.KindOf(err) == stream.Fenced:
+			d.Metrics.Fenced.Add(1)
+			return errLeft
+		case stream.KindOf(err) != stream.Transient:
+			return err
+		}
+		d.Metrics.Retries.Add(1)
+		d.log.Warn("the target does not answer; it is tried again", "partition", id, "error", err, "wait", wait)
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+		if r, ok := d.assign.current()[id]; !ok || r.epoch != epoch {
+			return errLeft
+		}
+	}
+}
+
+// attach takes a partition under a new fence and decides where to begin. nil: it left meanwhile.
+func (d *Delivery) attach(ctx context.Context, id int32, epoch int) (*delivered, error) {
+	part := &delivered{id: id, epoch: epoch}
+	err := d.retry(ctx, id, epoch, func() error { return d.begin(ctx, part) })
+	if errors.Is(err, errLeft) {
+		return nil, nil
+	}
+	return part, err
+}
+
+func (d *Delivery) begin(ctx context.Context, part *delivered) error {
+	held, err := d.c.Sink.Assign(ctx, part.id, d.origin)
+	if err != nil {
+		return err
+	}
+	op := fmt.Sprintf("take partition %d", part.id)
+	switch {
+	case held.TopicID == "" || held.Generation < d.origin.Generation:
+		// Rows of an older generation stay until the first full pass of the new one is marked.
+		return d.c.Sink.Adopt(ctx, part.id, d.origin, 0)
+	case held.Generation > d.origin.Generation || held.TopicID != d.origin.TopicID:
+		return stream.Errorf(stream.Usage, op, "the target follows rows topic %s of generation %d, but the flow's is %s of generation %d; "+
+			"if the flow's topics were deleted or another cluster is meant to take over, run: freshet reset -f FLOW",
+			held.TopicID, held.Generation, d.origin.TopicID, d.origin.Generation)
+	}
+	part.next, part.rebuild = held.Next, held.Rebuild
+	if part.rebuild != nil {
+		if part.rebuild.End == 0 {
+			return d.startRebuild(ctx, part) // asked for before the end was known
+		}
+		return nil
+	}
+	late, end, err := d.late(ctx, part)
+	if err != nil {
+		return err
+	}
+	if part.next > end {
+		return stream.Errorf(stream.Usage, op, "the target has applied offset %d, the rows topic ends at %d: the topic lost records; "+
+			"run: freshet reset -f FLOW", part.next, end)
+	}
+	if late {
+		d.log.Warn("the target slept longer than half of the delete retention; it is rebuilt from the rows topic", "partition", part.id)
+		return d.startRebuild(ctx, part)
+	}
+	return nil
+}
+
+// late reports whether the next record is older than half of the delete retention, so that deletes may be missing, and
+// the topic's end.
+func (d *Delivery) late(ctx context.Context, part *delivered) (late bool, end int64, err error) {
+	topic := rowsTopic(d.c.Topics.Flow)
+	err = d.c.Cluster.admin(func(adm *kadm.Client) error {
+		stable, err := ends(adm.ListEndOffsets(ctx, topic))
+		if err != nil {
+			return err
+		}
+		end = stable[part.id]
+		if d.c.Cluster.Embedded || part.next >= end || part.next == 0 {
+			return nil
+		}
+		young, err := ends(adm.ListOffsetsAfterMilli(ctx, d.c.Now().Add(-d.c.Topics.Retention.Delete/2).UnixMilli(), topic))
+		late = part.next < young[part.id]
+		return err
+	})
+	return late, end, err
+}
+
+// startRebuild notes durably that the partition's records up to now are to be read again.
+func (d *Delivery) startRebuild(ctx context.Context, part *delivered) error {
+	_, end, err := d.late(ctx, part)
+	if err != nil {
+		return err
+	}
+	if err := d.c.Sink.StartRebuild(ctx, part.id, end); err != nil {
+		return err
+	}
+	if end == 0 { // nothing to be read: switch at once
+		return d.c.Sink.Switch(ctx, part.id, end)
+	}
+	d.mu.Lock()
+	part.rebuild = &stream.Rebuild{Next: 0, End: end}
+	d.mu.Unlock()
+	return nil
+}
+
+func (d *Delivery) rebuildAll(ctx context.Context) error {
+	for _, part := range d.parts {
+		err := d.retry(ctx, part.id, part.epoch, func() error { return d.startRebuild(ctx, part) })
+		if err != nil && !errors.Is(err, errLeft) {
+			return err
+		}
+		d.seek(part)
+	}
+	return nil
+}
+
+const (
+	batchRows  = 5_000
+	batchBytes = 8 << 20
+)
+
+// apply writes the polled records of a partition, in batches that end with a whole unit.
+func (d *Delivery) apply(ctx context.Context, part *delivered) error {
+	rows, bytes := 0, 0
+	for _, r := range part.pending {
+		if part.rebuild != nil && r.Offset >= part.rebuild.End {
+			if err := d.flush(ctx, part); err != nil {
+				return left(err)
+			}
+			return left(d.endRebuild(ctx, part))
+		}
+		if err := part.units.add(r); err != nil {
+			return &stream.Error{Op: fmt.Sprintf("read row record %d of partition %d", r.Offset, part.id), Kind: stream.Usage, Err: err}
+		}
+		rows, bytes = rows+1, bytes+len(r.Value)
+		if rows >= batchRows || bytes >= batchBytes || part.units.mark {
+			if err := d.flush(ctx, part); err != nil {
+				return left(err)
+			}
+			rows, bytes = 0, 0
+		}
+	}
+	if err := d.flush(ctx, part); err != nil {
+		return left(err)
+	}
+	if part.rebuild != nil && part.units.whole >= part.rebuild.End {
+		return left(d.endRebuild(ctx, part))
+	}
+	return nil
+}
+
+// left swallows that a partition left: its new owner goes on.
+func left(err error) error {
+	if errors.Is(err, errLeft) {
+		return nil
+	}
+	return err
+}
+
+// flush applies the whole units gathered, and acts on a pass mark.
+func (d *Delivery) flush(ctx context.Context, part *delivered) error {
+	done, to := part.units.take()
+	b := stream.Batch{Partition: part.id, From: part.next, To: to, Units: done}
+	write := d.c.Sink.Apply
+	if part.rebuild != nil {
+		b.From, write = part.rebuild.Next, d.c.Sink.Stage
+	}
+	if b.To > b.From {
+		d.c.At("S1")
+		if err := d.retry(ctx, part.id, part.epoch, func() error { return write(ctx, b) }); err != nil {
+			return err
+		}
+		d.c.At("S3")
+		d.advance(part, b)
+	}
+	if !part.units.mark {
+		return nil
+	}
+	part.units.mark = false
+	return d.retry(ctx, part.id, part.epoch, func() error {
+		return d.c.Sink.Sweep(ctx, part.id, d.c.Topics.Partitions, stream.Version{Generation: d.origin.Generation})
+	})
+}
+
+func (d *Delivery) advance(part *delivered, b stream.Batch) {
+	d.mu.Lock()
+	if part.rebuild != nil {
+		part.rebuild.Next = b.To
+	} else {
+		part.next = b.To
+	}
+	d.mu.Unlock()
+	d.Metrics.Batches.Add(1)
+	for _, u := range b.Units {
+		d.Metrics.Rows.Add(int64(len(u.Rows)))
+	}
+	if n := len(b.Units); n > 0 {
+		d.freshness(b.Units[n-1])
+	}
+}
+
+// freshness measures the age of a unit's change when it became visible.
+func (d *Delivery) freshness(u stream.Unit) {
+	for _, w := range u.Rows {
+		var l schemas.Lineage
+		if w.Delete || json.Unmarshal(w.Lineage, &l) != nil {
+			continue
+		}
+		if t, err := time.Parse(time.RFC3339Nano, l.Time); err == nil {
+			d.Metrics.FreshnessNanoseconds.Store(d.c.Now().Sub(t).Nanoseconds())
+		}
+		return
+	}
+}
+
+// endRebuild switches the stage in, and goes on after it.
+func (d *Delivery) endRebuild(ctx context.Context, part *delivered) error {
+	end := part.rebuild.End
+	if err := d.retry(ctx, part.id, part.epoch, func() error { return d.c.Sink.Switch(ctx, part.id, end) }); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	part.next, part.rebuild = max(part.next, end), nil
+	d.mu.Unlock()
+	part.pending = []*kgo.Record{}
+	d.seek(part)
+	return nil
+}

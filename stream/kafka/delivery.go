@@ -1,0 +1,264 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// DeliveryConfig is what the delivery to one target is made from.
+type DeliveryConfig struct {
+	Cluster        Cluster
+	Topics         Topics
+	Target         string
+	Sink           stream.Sink                                   // opened
+	Tables         map[string]stream.Table                       // that the target keeps
+	Keep           map[string]func([]stream.Value) (bool, error) // by table: rows it does not keep are deleted; may lack entries
+	ControlAddress string
+	Now            func() time.Time
+	At             func(point string) // named points, for tests; nil: nothing
+}
+
+// Delivery keeps one target in step with the rows topic. All replicas that deliver to it share a consumer group.
+type Delivery struct {
+	c      DeliveryConfig
+	log    *slog.Logger
+	wake   chan struct{}
+	cl     *kgo.Client
+	assign *assignment
+	origin stream.Origin
+
+	mu     sync.Mutex // guards parts' fields against Status
+	parts  map[int32]*delivered
+	asked  atomic.Bool // rebuild everything
+	broken atomic.Value
+
+	Metrics DeliveryMetrics
+}
+
+// DeliveryMetrics are read concurrently.
+type DeliveryMetrics struct {
+	Rows, Batches, Retries, Fenced, Ticks atomic.Int64
+	FreshnessNanoseconds                  atomic.Int64 // of the last batch: from the source's time to the commit in the target
+}
+
+// delivered is a partition that this replica delivers.
+type delivered struct {
+	id      int32
+	epoch   int
+	units   *units
+	next    int64 // applied up to here, exclusive
+	rebuild *stream.Rebuild
+	pending []*kgo.Record // of the current poll
+}
+
+// NewDelivery returns a delivery; Run does the work.
+func NewDelivery(c DeliveryConfig) *Delivery {
+	if c.At == nil {
+		c.At = func(string) {}
+	}
+	return &Delivery{c: c, log: c.Cluster.Log.With("target", c.Target), wake: make(chan struct{}, 1), parts: map[int32]*delivered{},
+		origin: stream.Origin{Flow: c.Topics.Flow, Target: c.Target, TopicID: c.Topics.RowsID, Generation: c.Topics.Generation.Generation}}
+}
+
+// Run delivers until ctx ends (nil) or the target needs a person (the error says what to do). What is transient is
+// retried in place: nothing is skipped, and only this target waits.
+func (d *Delivery) Run(ctx context.Context) (err error) {
+	d.assign = newAssignment(rowsTopic(d.c.Topics.Flow), d.signal)
+	opts := append(d.assign.groupOptions(TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.ControlAddress),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	if d.cl, err = d.c.Cluster.client(opts...); err != nil {
+		return err
+	}
+	defer d.cl.Close()
+	defer d.releaseAll()
+	for ctx.Err() == nil {
+		d.Metrics.Ticks.Add(1)
+		if err := d.round(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("target %s: %w", d.c.Target, err)
+		}
+	}
+	return nil
+}
+
+func (d *Delivery) signal() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Rebuild asks for the whole target to be read again from the rows topic. The rows stay visible until each partition
+// is switched.
+func (d *Delivery) Rebuild() {
+	d.asked.Store(true)
+	d.signal()
+}
+
+func (d *Delivery) round(ctx context.Context) error {
+	if err := d.reconcile(ctx); err != nil {
+		return err
+	}
+	if d.asked.Swap(false) {
+		if err := d.rebuildAll(ctx); err != nil {
+			return err
+		}
+	}
+	if err := d.poll(ctx); err != nil {
+		return err
+	}
+	if err := d.applyAll(ctx); err != nil {
+		return err
+	}
+	return d.commitOffsets(ctx)
+}
+
+func (d *Delivery) reconcile(ctx context.Context) error {
+	current := d.assign.current()
+	for id, part := range d.parts {
+		if r, ok := current[id]; !ok || r.epoch != part.epoch {
+			d.drop(id)
+		}
+	}
+	for id, r := range current {
+		if d.parts[id] != nil {
+			continue
+		}
+		part, err := d.attach(ctx, id, r.epoch)
+		if err != nil {
+			return err
+		}
+		if part == nil {
+			continue // handed on meanwhile
+		}
+		d.mu.Lock()
+		d.parts[id] = part
+		d.mu.Unlock()
+		d.seek(part)
+	}
+	return nil
+}
+
+func (d *Delivery) drop(id int32) {
+	d.c.Sink.Release(id)
+	d.mu.Lock()
+	delete(d.parts, id)
+	d.mu.Unlock()
+}
+
+func (d *Delivery) releaseAll() {
+	for id := range d.parts {
+		d.drop(id)
+	}
+}
+
+// seek reads the partition from where its target is.
+func (d *Delivery) seek(part *delivered) {
+	at := part.next
+	if part.rebuild != nil {
+		at = part.rebuild.Next
+	}
+	part.units = &units{tables: d.c.Tables, keep: d.c.Keep, gen: d.origin.Generation, next: at, whole: at}
+	topic := rowsTopic(d.c.Topics.Flow)
+	d.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {part.id: {Epoch: -1, Offset: at}}})
+	d.cl.ResumeFetchPartitions(map[string][]int32{topic: {part.id}})
+}
+
+func (d *Delivery) poll(ctx context.Context) error {
+	pctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	woken := make(chan struct{})
+	go func() {
+		defer close(woken)
+		select {
+		case <-d.wake:
+		case <-pctx.Done():
+		}
+		cancel()
+	}()
+	defer func() { cancel(); <-woken }()
+	fetches := d.cl.PollRecords(pctx, 10_000)
+	for _, e := range fetches.Errors() {
+		switch {
+		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):
+		case errors.Is(e.Err, kgo.ErrClientClosed):
+			return e.Err
+		case errors.Is(e.Err, kerr.OffsetOutOfRange):
+			return stream.Errorf(stream.Usage, fmt.Sprintf("read %s/%d", e.Topic, e.Partition), "the target's next offset is not in the topic; "+
+				"run: freshet rebuild %s -f FLOW", d.c.Target)
+		default:
+			d.log.Warn("reading the rows topic failed; it is tried again", "partition", e.Partition, "error", e.Err)
+		}
+	}
+	fetches.EachRecord(func(r *kgo.Record) {
+		if part := d.parts[r.Partition]; part != nil {
+			part.pending = append(part.pending, r)
+		}
+	})
+	return nil
+}
+
+// applyAll applies what was polled, partitions side by side.
+func (d *Delivery) applyAll(ctx context.Context) error {
+	var group sync.WaitGroup
+	errs := make(chan error, len(d.parts))
+	for _, part := range d.parts {
+		if len(part.pending) == 0 {
+			continue
+		}
+		group.Go(func() { errs <- d.apply(ctx, part) })
+	}
+	group.Wait()
+	close(errs)
+	var all error
+	for err := range errs {
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+// commitOffsets lets Kafka know how far the target is, for lag tools; the target itself is the truth.
+func (d *Delivery) commitOffsets(ctx context.Context) error {
+	offsets := map[int32]kgo.EpochOffset{}
+	for id, part := range d.parts {
+		if part.pending != nil {
+			offsets[id] = kgo.EpochOffset{Epoch: -1, Offset: part.next}
+			part.pending = nil
+		}
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	d.cl.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{rowsTopic(d.c.Topics.Flow): offsets}, nil)
+	return nil
+}
+
+// DeliveryStatus is what a replica says of one partition of a target.
+type DeliveryStatus struct {
+	Partition  int32 `json:"partition"`
+	Next       int64 `json:"next"` // rows-topic offset to be applied next
+	Rebuilding bool  `json:"rebuilding,omitempty"`
+}
+
+// Status returns the partitions that this replica delivers, in no order.
+func (d *Delivery) Status() []DeliveryStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make([]DeliveryStatus, 0, len(d.parts))
+	for id, part := range d.parts {
+		out = append(out, DeliveryStatus{Partition: id, Next: part.next, Rebuilding: part.rebuild != nil})
+	}
+	return out
+}

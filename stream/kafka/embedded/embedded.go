@@ -1,0 +1,54 @@
+// Package embedded runs a Kafka broker inside the process, so that `freshet dev` needs no service. It is franz-go's kfake
+// with its data on disk: one process, one node, the real protocol.
+package embedded
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Broker is a running broker. Close it.
+type Broker struct{ cluster *kfake.Cluster }
+
+// Options are what a broker is started with.
+type Options struct {
+	Dir    string                                              // data; "": in memory
+	Listen func(network, address string) (net.Listener, error) // nil: TCP on loopback, a free port
+	Sync   bool                                                // every write reaches the disk before it is acknowledged
+}
+
+// Start starts a broker on loopback. A directory that another process uses is refused by the caller's lock.
+func Start(o Options) (*Broker, error) {
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1),
+		// The cleaner of kfake loses committed values while a transaction is open (measured), so it never runs.
+		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "9000000000000", "message.max.bytes": "16777216"}),
+	}
+	if o.Dir != "" {
+		opts = append(opts, kfake.DataDir(o.Dir))
+	}
+	if o.Sync {
+		opts = append(opts, kfake.SyncWrites())
+	}
+	if o.Listen != nil {
+		opts = append(opts, kfake.ListenFn(o.Listen))
+	}
+	c, err := kfake.NewCluster(opts...)
+	if err != nil {
+		return nil, &stream.Error{Op: "start the in-process broker", Kind: stream.Usage, Err: fmt.Errorf("data directory %q: %w", o.Dir, err)}
+	}
+	return &Broker{c}, nil
+}
+
+// Addresses are where clients reach the broker.
+func (b *Broker) Addresses() []string { return b.cluster.ListenAddrs() }
+
+// Cluster is the fake itself, for tests that inject faults.
+func (b *Broker) Cluster() *kfake.Cluster { return b.cluster }
+
+// Close stops the broker; its data stays.
+func (b *Broker) Close() { b.cluster.Close() }

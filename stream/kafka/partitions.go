@@ -1,0 +1,126 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+)
+
+// opening is a partition whose state is being restored.
+type opening struct {
+	id    int32
+	epoch int
+	done  chan struct{}
+	owned *owned
+	err   error
+}
+
+// reconcile closes what is no longer owned, starts to restore what is new, and takes over what is restored.
+func (p *Processor) reconcile(ctx context.Context) error {
+	current := p.assign.current()
+	for id, o := range p.parts {
+		if r, ok := current[id]; !ok || r.epoch != o.epoch {
+			p.close(id)
+		}
+	}
+	kept := p.opened[:0]
+	busy := map[int32]bool{}
+	for _, o := range p.opened {
+		select {
+		case <-o.done:
+			if err := p.takeOver(o, current[o.id]); err != nil {
+				return err
+			}
+		default:
+			kept = append(kept, o)
+			busy[o.id] = true
+		}
+	}
+	p.mu.Lock()
+	p.opened = kept
+	p.mu.Unlock()
+	for id, r := range current {
+		if p.parts[id] == nil && !busy[id] {
+			p.open(ctx, id, r)
+		}
+	}
+	return nil
+}
+
+func (p *Processor) open(ctx context.Context, id int32, r ready) {
+	o := &opening{id: id, epoch: r.epoch, done: make(chan struct{})}
+	p.mu.Lock()
+	p.opened = append(p.opened, o)
+	p.mu.Unlock()
+	go func() {
+		defer p.signal()
+		defer close(o.done)
+		o.owned, o.err = p.restore(ctx, id, r)
+	}()
+}
+
+// takeOver begins work on a restored partition, unless it was handed on meanwhile.
+func (p *Processor) takeOver(o *opening, r ready) error {
+	if o.err != nil {
+		if stream.KindOf(o.err) == stream.Usage || stream.KindOf(o.err) == stream.Internal {
+			return o.err
+		}
+		p.log.Warn("restoring a partition failed; it is tried again", "partition", o.id, "error", o.err)
+		return nil
+	}
+	if r.epoch != o.epoch {
+		return o.owned.store.Close()
+	}
+	own := o.owned
+	own.epoch = o.epoch
+	own.release = p.c.Evaluator.Hold(own.id, own.store)
+	p.mu.Lock()
+	p.parts[own.id] = own
+	p.mu.Unlock()
+	cl := p.gts.Client()
+	cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.c.Topics.Source: {own.id: {Epoch: -1, Offset: own.next}}})
+	cl.ResumeFetchPartitions(map[string][]int32{p.c.Topics.Source: {own.id}})
+	return nil
+}
+
+func (p *Processor) close(id int32) {
+	o := p.parts[id]
+	p.mu.Lock()
+	delete(p.parts, id)
+	p.mu.Unlock()
+	o.part.Close()
+	o.release()
+	if err := o.store.Close(); err != nil {
+		p.log.Warn("closing a partition's state failed", "partition", id, "error", err)
+	}
+}
+
+// closeAll ends the session's partitions; cancel stops the restores under way.
+func (p *Processor) closeAll(cancel context.CancelFunc) {
+	cancel()
+	for _, o := range p.opened {
+		<-o.done
+		if o.err == nil {
+			_ = o.owned.store.Close() // nothing was written
+		}
+	}
+	p.mu.Lock()
+	p.opened = nil
+	p.mu.Unlock()
+	for id := range p.parts {
+		p.close(id)
+	}
+}
+
+// PartitionStatus is what a replica says of one partition.
+type PartitionStatus struct {
+	Partition int32        `json:"partition"`
+	State     string       `json:"state"` // restoring, ready, re-evaluating, stopped
+	Next      int64        `json:"next"`  // source offset to be processed next
+	Error     string       `json:"error,omitempty"`
+	Stats     engine.Stats `json:"stats"`
+	Backlog   int          `json:"backlog,omitempty"`
+}

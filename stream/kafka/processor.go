@@ -1,0 +1,264 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+)
+
+// Store is the local copy of one partition's changelog, as statestore keeps it.
+type Store interface {
+	engine.Store
+	Apply(entries []stream.StateEntry, c stream.Checkpoint) error
+	Checkpoint() (stream.Checkpoint, bool, error)
+	Close() error
+}
+
+// Stores opens and wipes the stores of a replica.
+type Stores interface {
+	Open(partition int32) (Store, error)
+	Wipe(partition int32) error
+}
+
+// ProcessorConfig is what a processor replica is made from.
+type ProcessorConfig struct {
+	Cluster         Cluster
+	Topics          Topics
+	TransactionalID string // stable for a replica on a real cluster, fresh for each start on the embedded broker
+	ControlAddress  string // carried to the group
+	Engine          engine.Config
+	Evaluator       *engine.Evaluator
+	Totals          *engine.Totals
+	Stores          Stores
+	PendingBytes    int           // above this, polling pauses; 0: 256 MiB
+	Budget          time.Duration // how long a transaction waits for evaluations; 0: 100 ms
+	MaxPoll         int           // records of one transaction; 0: 10,000
+	// At is called at the named points of a transaction, for tests that stop the process there; nil: nothing.
+	At func(point string)
+}
+
+func (c *ProcessorConfig) defaults() {
+	if c.PendingBytes == 0 {
+		c.PendingBytes = 256 << 20
+	}
+	if c.Budget == 0 {
+		c.Budget = 100 * time.Millisecond
+	}
+	if c.MaxPoll == 0 {
+		c.MaxPoll = 10_000
+	}
+	if c.At == nil {
+		c.At = func(string) {}
+	}
+	c.Engine.MaxRecord = MaxRecord
+}
+
+// Processor is one replica of a flow's processor.
+type Processor struct {
+	c    ProcessorConfig
+	log  *slog.Logger
+	wake chan struct{}
+
+	gts    *kgo.GroupTransactSession
+	assign *assignment
+	judge  verdict
+
+	mu     sync.Mutex // guards parts and opened against readers of Status
+	parts  map[int32]*owned
+	opened []*opening
+
+	Metrics ProcessorMetrics
+}
+
+// ProcessorMetrics are what a processor counts beside engine.Counts. They are read concurrently.
+type ProcessorMetrics struct {
+	Commits, Aborts        atomic.Int64
+	RestoredRecords        atomic.Int64 // changelog records applied at assignment
+	RestoreFetches         atomic.Int64 // fetches that returned changelog records
+	RestoreRemaining       atomic.Int64 // records still to be applied, over all partitions
+	Divergences            atomic.Int64 // must stay 0
+	Ticks                  atomic.Int64 // rounds of the loop, for liveness
+	Records                atomic.Int64 // source records read
+	TransactionNanoseconds atomic.Int64
+}
+
+// owned is a partition that this replica processes.
+type owned struct {
+	id      int32
+	epoch   int
+	store   Store
+	part    *engine.Partition
+	release func()
+	next    int64 // input offset that is committed
+	logic   stream.Fingerprint
+	failure error // set: the partition is stopped
+}
+
+// NewProcessor returns a processor; Run does the work.
+func NewProcessor(c ProcessorConfig) *Processor {
+	c.defaults()
+	return &Processor{c: c, log: c.Cluster.Log, wake: make(chan struct{}, 1), parts: map[int32]*owned{}}
+}
+
+// Run processes until ctx ends (nil) or something needs a person (the error says what). A session whose transaction
+// ended in an unknown way is rebuilt with the same transactional ID, which settles it.
+func (p *Processor) Run(ctx context.Context) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		began := p.Metrics.Commits.Load()
+		err := p.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if fatal(err) {
+			return err
+		}
+		if p.Metrics.Commits.Load() > began {
+			wait = 100 * time.Millisecond
+		}
+		p.log.Warn("the processor starts a new session", "flow", p.c.Topics.Flow, "reason", err, "wait", wait)
+		if pause(ctx, wait) != nil {
+			return nil
+		}
+	}
+}
+
+// errRestart ends a session that is to be begun anew.
+var errRestart = errors.New("session ended")
+
+// fatal reports whether a new session can't help.
+func fatal(err error) bool {
+	var fenced = errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
+	return fenced || stream.KindOf(err) == stream.Usage || errors.As(err, new(*stream.Error)) && stream.KindOf(err) == stream.Internal
+}
+
+// session joins the group and works until the session breaks.
+func (p *Processor) session(ctx context.Context) (err error) {
+	p.assign = newAssignment(p.c.Topics.Source, p.signal)
+	if p.gts, err = p.newSession(p.assign); err != nil {
+		return err
+	}
+	// Partitions close before the client leaves, so that the next owner finds nothing of them in use here.
+	defer p.gts.Close()
+	opening, cancel := context.WithCancel(ctx)
+	defer p.closeAll(cancel)
+	for ctx.Err() == nil {
+		p.Metrics.Ticks.Add(1)
+		if err := p.reconcile(opening); err != nil {
+			return err
+		}
+		records, err := p.poll(ctx)
+		if err != nil {
+			return err
+		}
+		if err := p.step(ctx, records); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Processor) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// poll returns the next records, or none when something else wants attention: an evaluation ended, a partition was
+// restored, a tick passed. While too much is pending it reads nothing.
+func (p *Processor) poll(ctx context.Context) ([]*stream.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	woken := make(chan struct{})
+	go func() {
+		defer close(woken)
+		select {
+		case <-p.wake:
+		case <-p.c.Evaluator.Wake():
+		case <-ctx.Done():
+		}
+		cancel()
+	}()
+	defer func() { cancel(); <-woken }()
+	if p.pendingBytes() > p.c.PendingBytes || p.backlog() {
+		if p.backlog() && p.pendingBytes() <= p.c.PendingBytes {
+			return nil, nil // the backlog is work enough
+		}
+		<-woken
+		return nil, nil
+	}
+	fetches := p.gts.PollRecords(ctx, p.c.MaxPoll)
+	return p.received(fetches)
+}
+
+func (p *Processor) received(fetches kgo.Fetches) ([]*stream.Record, error) {
+	for _, e := range fetches.Errors() {
+		switch {
+		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):
+		case errors.Is(e.Err, kgo.ErrClientClosed):
+			return nil, errRestart
+		case errors.Is(e.Err, kerr.OffsetOutOfRange):
+			p.stop(e.Partition, stream.Errorf(stream.Usage, fmt.Sprintf("read %s/%d", e.Topic, e.Partition), "the next offset is no "+
+				"longer in the topic: records were deleted before they were processed; run: freshet reset -f FLOW"))
+		default:
+			p.log.Warn("reading the source failed; it is tried again", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
+		}
+	}
+	records := make([]*stream.Record, 0, fetches.NumRecords())
+	fetches.EachRecord(func(r *kgo.Record) {
+		if o := p.parts[r.Partition]; o == nil || o.failure != nil || r.Offset < o.next {
+			return // of a partition that left (the transaction's end notices the same), or read before a rewind
+		}
+		records = append(records, fromKafka(r))
+	})
+	p.Metrics.Records.Add(int64(len(records)))
+	return records, nil
+}
+
+func fromKafka(r *kgo.Record) *stream.Record {
+	out := &stream.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, stream.Header{Key: h.Key, Value: h.Value})
+	}
+	return out
+}
+
+func (p *Processor) pendingBytes() (n int) {
+	for _, o := range p.parts {
+		n += o.part.PendingBytes()
+	}
+	return n
+}
+
+// backlog reports whether documents wait for re-evaluation; live work waits until they are done.
+func (p *Processor) backlog() bool {
+	for _, o := range p.parts {
+		if o.failure == nil && o.part.Backlog() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// stop takes a partition out of work, keeping its state; the others go on (invariant 8).
+func (p *Processor) stop(partition int32, cause error) {
+	o := p.parts[partition]
+	if o == nil || o.failure != nil {
+		return
+	}
+	p.mu.Lock()
+	o.failure = cause
+	p.mu.Unlock()
+	p.gts.Client().PauseFetchPartitions(map[string][]int32{p.c.Topics.Source: {partition}})
+	p.log.Error("partition stopped; nothing of it is lost", "flow", p.c.Topics.Flow, "partition", partition, "error", cause)
+}

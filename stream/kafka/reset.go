@@ -1,0 +1,102 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Reset begins a new generation: it deletes the rows topic, the changelog and the processors' offsets, creates the topics
+// anew, and records 1 + the highest generation known (to the meta topic or in above, from targets), with the source's ends
+// of now. The source is untouched: everything is processed again from it. No replica may run. Repeating it after a crash
+// is safe: the generation is recorded before anything is deleted.
+func (c Cluster) Reset(ctx context.Context, flow string, source Source, above int64) (g schemas.Generation, err error) {
+	err = c.admin(func(adm *kadm.Client) error {
+		if err := noMembers(ctx, adm, ProcessorGroup(flow)); err != nil {
+			return err
+		}
+		details, err := adm.ListBrokers(ctx)
+		if err != nil {
+			return &stream.Error{Op: "list brokers", Kind: stream.Transient, Err: err}
+		}
+		replicas := int16(min(3, len(details)))
+		partitions, err := ensureSource(ctx, adm, source, replicas)
+		if err != nil {
+			return err
+		}
+		own := compacted(DefaultRetention, replicas)
+		if err := create(ctx, adm, metaTopic(flow), 1, replicas, own); err != nil {
+			return err
+		}
+		if g, err = c.nextGeneration(ctx, adm, flow, source.Topic, above); err != nil {
+			return err
+		}
+		if err := forget(ctx, adm, flow); err != nil {
+			return err
+		}
+		for _, topic := range []string{rowsTopic(flow), changelogTopic(flow)} {
+			if err := create(ctx, adm, topic, partitions, replicas, own); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g, err
+}
+
+// noMembers refuses while replicas run.
+func noMembers(ctx context.Context, adm *kadm.Client, group string) error {
+	described, err := adm.DescribeGroups(ctx, group)
+	if err != nil {
+		return &stream.Error{Op: "describe group " + group, Kind: stream.Transient, Err: err}
+	}
+	if n := len(described[group].Members); n > 0 {
+		return stream.Errorf(stream.Usage, "reset the flow", "%d replicas of group %s run; stop them first", n, group)
+	}
+	return nil
+}
+
+func (c Cluster) nextGeneration(ctx context.Context, adm *kadm.Client, flow, source string, above int64) (schemas.Generation, error) {
+	m, err := c.meta(ctx, flow)
+	if err != nil {
+		return schemas.Generation{}, err
+	}
+	at, err := ends(adm.ListEndOffsets(ctx, source))
+	if err != nil {
+		return schemas.Generation{}, err
+	}
+	g := schemas.Generation{Generation: max(value(m.Generation).Generation, above) + 1, Created: time.Now().UnixNano(), ResetEnds: at}
+	return g, c.writeGeneration(ctx, flow, g)
+}
+
+// forget deletes what the flow derived from its source, and waits until it is gone.
+func forget(ctx context.Context, adm *kadm.Client, flow string) error {
+	topics := []string{rowsTopic(flow), changelogTopic(flow)}
+	deleted, err := adm.DeleteTopics(ctx, topics...)
+	if err == nil {
+		err = deleted.Error()
+	}
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return &stream.Error{Op: "delete the flow's topics", Kind: stream.Usage, Err: err}
+	}
+	for {
+		details, err := adm.ListTopics(ctx, topics...)
+		if err == nil && !details.Has(topics[0]) && !details.Has(topics[1]) {
+			break
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return &stream.Error{Op: "delete the flow's topics", Kind: stream.Transient, Err: err}
+		}
+	}
+	_, err = adm.DeleteGroup(ctx, ProcessorGroup(flow))
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return &stream.Error{Op: "delete the offsets of group " + ProcessorGroup(flow), Kind: stream.Usage, Err: err}
+	}
+	return nil
+}

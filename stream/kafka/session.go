@@ -1,0 +1,166 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// transactionTimeout is after how long the broker aborts an abandoned transaction.
+const transactionTimeout = 10 * time.Second
+
+// committed is what the group has committed for a partition.
+type committed struct {
+	offset   int64 // -1: nothing
+	metadata string
+}
+
+// assignment follows what a group member owns. The truth is what the last sync said: callbacks can be swallowed
+// (a transact session drops a second revoke before End), so the loop reconciles with this.
+type assignment struct {
+	mu      sync.Mutex
+	topic   string
+	owned   map[int32]bool
+	epochs  map[int32]int       // raised each time a partition is handed to this member
+	fetched map[int32]committed // of the current epoch
+	wake    func()
+}
+
+func newAssignment(topic string, wake func()) *assignment {
+	return &assignment{topic: topic, owned: map[int32]bool{}, epochs: map[int32]int{}, fetched: map[int32]committed{}, wake: wake}
+}
+
+// synced is told the whole assignment.
+func (a *assignment) synced(all map[string][]int32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.owned)
+	for _, p := range all[a.topic] {
+		a.owned[p] = true
+	}
+}
+
+// added pauses what was handed over: nothing of it is read before its state is restored.
+func (a *assignment) added(_ context.Context, cl *kgo.Client, added map[string][]int32) {
+	cl.PauseFetchPartitions(map[string][]int32{a.topic: added[a.topic]})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range added[a.topic] {
+		a.owned[p] = true
+		a.epochs[p]++
+		delete(a.fetched, p)
+	}
+}
+
+func (a *assignment) removed(_ context.Context, _ *kgo.Client, removed map[string][]int32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range removed[a.topic] {
+		delete(a.owned, p)
+		delete(a.fetched, p)
+	}
+	a.wake()
+}
+
+// offsetsFetched notes the committed offsets with their metadata.
+func (a *assignment) offsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	note := func(p int32, offset int64, metadata *string, code int16) {
+		if code != 0 {
+			return // the client asks again
+		}
+		c := committed{offset: offset}
+		if metadata != nil {
+			c.metadata = *metadata
+		}
+		a.fetched[p] = c
+	}
+	for _, g := range resp.Groups {
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				note(p.Partition, p.Offset, p.Metadata, p.ErrorCode)
+			}
+		}
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			note(p.Partition, p.Offset, p.Metadata, p.ErrorCode)
+		}
+	}
+	a.wake()
+	return nil
+}
+
+// ready is a partition that is owned and whose committed offset is known.
+type ready struct {
+	epoch int
+	committed
+}
+
+func (a *assignment) current() map[int32]ready {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[int32]ready{}
+	for p := range a.owned {
+		if c, ok := a.fetched[p]; ok {
+			out[p] = ready{a.epochs[p], c}
+		}
+	}
+	return out
+}
+
+// partitions returns what is owned, known or not.
+func (a *assignment) partitions() map[int32]bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.owned)
+}
+
+// groupOptions are the options of every group member: classic protocol, cooperative-sticky, offsets in our own hands.
+func (a *assignment) groupOptions(group, address string) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ConsumerGroup(group),
+		kgo.ConsumeTopics(a.topic),
+		kgo.Balancers(newBalancer(address, a.synced)),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // no reset anywhere: out of range halts
+		kgo.OnPartitionsAssigned(a.added),
+		kgo.OnPartitionsRevoked(a.removed),
+		kgo.OnPartitionsLost(a.removed),
+		kgo.OnOffsetsFetched(a.offsetsFetched),
+		kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(10 * time.Second),
+		kgo.HeartbeatInterval(1 * time.Second),
+		kgo.RebalanceTimeout(60 * time.Second),
+		kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.FetchMaxPartitionBytes(2 << 20),
+		kgo.FetchMaxBytes(32 << 20),
+		kgo.BrokerMaxReadBytes(100 << 20),
+	}
+}
+
+// newSession joins the processors' group with a transactional producer.
+func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error) {
+	opts := append(a.groupOptions(ProcessorGroup(p.c.Topics.Flow), p.c.ControlAddress),
+		kgo.TransactionalID(p.c.TransactionalID),
+		kgo.TransactionTimeout(transactionTimeout),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchMaxBytes(MaxMessageBytes-16<<10),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.ProducerLinger(0),
+		kgo.MaxBufferedRecords(50_000),
+		kgo.MaxBufferedBytes(128<<20),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	)
+	gts, err := kgo.NewGroupTransactSession(p.c.Cluster.options(opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("join group %s: %w", ProcessorGroup(p.c.Topics.Flow), err)
+	}
+	return gts, nil
+}

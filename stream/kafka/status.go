@@ -1,0 +1,135 @@
+package kafka
+
+import (
+	"context"
+	"sort"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+)
+
+// snapshot is what the loop publishes after each round, so that status never touches the loop's own structures.
+func (p *Processor) publish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.judge = verdict{}
+	for id, o := range p.parts {
+		s := PartitionStatus{Partition: id, State: "ready", Next: o.next, Stats: o.part.Stats(), Backlog: o.part.Backlog()}
+		switch {
+		case o.failure != nil:
+			s.State, s.Error = "stopped", o.failure.Error()
+		case s.Backlog > 0:
+			s.State = "re-evaluating"
+		}
+		p.judge.partitions = append(p.judge.partitions, s)
+		p.judge.busy = p.judge.busy || o.part.Busy()
+	}
+}
+
+// verdict is the loop's last word on its partitions.
+type verdict struct {
+	partitions []PartitionStatus
+	busy       bool
+}
+
+// Status returns the replica's partitions, in order.
+func (p *Processor) Status() []PartitionStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := append([]PartitionStatus(nil), p.judge.partitions...)
+	for _, o := range p.opened {
+		out = append(out, PartitionStatus{Partition: o.id, State: "restoring"})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Partition < out[j].Partition })
+	return out
+}
+
+// Totals adds up the state of the replica's partitions.
+func Totals(parts []PartitionStatus) engine.Stats {
+	sum := engine.Stats{Rows: map[string]int64{}}
+	for _, s := range parts {
+		sum.Documents += s.Stats.Documents
+		sum.Pending += s.Stats.Pending
+		sum.Quarantined += s.Stats.Quarantined
+		sum.Rejected += s.Stats.Rejected
+		for t, n := range s.Stats.Rows {
+			sum.Rows[t] += n
+		}
+	}
+	return sum
+}
+
+// Lag is how far one group is behind its topic.
+type Lag struct {
+	Group      string          `json:"group"`
+	Topic      string          `json:"topic"`
+	Partitions map[int32]int64 `json:"partitions"` // records between the committed offset and the stable end
+	Total      int64           `json:"total"`
+}
+
+// Lags returns the lag of a flow's groups: the processors' on the source, the targets' on the rows topic. Records of
+// control that end a transaction count as stepped over.
+func (c Cluster) Lags(ctx context.Context, t Topics, targets []string) (out []Lag, err error) {
+	err = c.admin(func(adm *kadm.Client) error {
+		source, err := lag(ctx, adm, ProcessorGroup(t.Flow), t.Source)
+		out = append(out, source)
+		for _, target := range targets {
+			if err != nil {
+				break
+			}
+			var l Lag
+			l, err = lag(ctx, adm, TargetGroup(t.Flow, target), rowsTopic(t.Flow))
+			out = append(out, l)
+		}
+		return err
+	})
+	return out, err
+}
+
+func lag(ctx context.Context, adm *kadm.Client, group, topic string) (Lag, error) {
+	l := Lag{Group: group, Topic: topic, Partitions: map[int32]int64{}}
+	end, err := ends(adm.ListCommittedOffsets(ctx, topic))
+	if err != nil {
+		return l, err
+	}
+	start, err := ends(adm.ListStartOffsets(ctx, topic))
+	if err != nil {
+		return l, err
+	}
+	offsets, err := adm.FetchOffsets(ctx, group)
+	if err != nil {
+		return l, &stream.Error{Op: "read the offsets of group " + group, Kind: stream.Transient, Err: err}
+	}
+	for p, e := range end {
+		at := start[p]
+		if o, ok := offsets.Lookup(topic, p); ok && o.At >= 0 {
+			at = o.At
+		}
+		l.Partitions[p] = max(0, e-at)
+		l.Total += l.Partitions[p]
+	}
+	return l, nil
+}
+
+// Members returns the control addresses of a group's members.
+func (c Cluster) Members(ctx context.Context, group string) (addresses []string, err error) {
+	err = c.admin(func(adm *kadm.Client) error {
+		described, err := adm.DescribeGroups(ctx, group)
+		if err != nil {
+			return &stream.Error{Op: "describe group " + group, Kind: stream.Transient, Err: err}
+		}
+		for _, m := range described[group].Members {
+			raw, _ := m.Join.Raw()
+			if a := controlAddress(raw); a != "" {
+				addresses = append(addresses, a)
+			}
+		}
+		return nil
+	})
+	return addresses, err
+}
+
+func partitionText(p int32) string { return strconv.Itoa(int(p)) }

@@ -1,0 +1,162 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+)
+
+// reevaluateAtOnce is how many documents of a backlog one transaction takes from each partition.
+const reevaluateAtOnce = 256
+
+// round is the work of one transaction, by partition.
+type round struct {
+	txs  map[int32]*engine.Tx
+	from map[int32]*owned
+}
+
+// step folds records, evaluates within the budget, and commits. Evaluations that are not finished by then go on in the
+// background: their documents are committed as pending.
+func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
+	r := &round{txs: map[int32]*engine.Tx{}, from: map[int32]*owned{}}
+	for id, o := range p.parts {
+		if o.failure == nil {
+			r.from[id] = o
+			if err := o.part.Resume(ctx, p.c.Evaluator, p.c.PendingBytes/(len(p.parts)+1)); err != nil {
+				p.stop(id, err)
+			}
+		}
+	}
+	broken := p.fold(ctx, r, records)
+	p.await(ctx, r)
+	for id, tx := range r.txs {
+		if err := tx.Failure(); err != nil && broken[id] == nil {
+			broken[id] = err
+		}
+	}
+	defer p.publish()
+	if len(broken) > 0 {
+		return p.breakOff(ctx, r, broken)
+	}
+	return p.commit(ctx, r)
+}
+
+func (r *round) tx(id int32) *engine.Tx {
+	t := r.txs[id]
+	if t == nil {
+		t = r.from[id].part.Begin()
+		r.txs[id] = t
+	}
+	return t
+}
+
+// fold gives each partition its records, in order, partitions side by side.
+func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record) map[int32]error {
+	byPartition := map[int32][]*stream.Record{}
+	for _, rec := range records {
+		if r.from[rec.Partition] != nil {
+			byPartition[rec.Partition] = append(byPartition[rec.Partition], rec)
+		}
+	}
+	for id, o := range r.from {
+		if len(byPartition[id]) > 0 || o.part.Backlog() > 0 || p.passDue(o) {
+			r.tx(id)
+		}
+	}
+	return r.each(func(id int32, tx *engine.Tx) error {
+		for _, rec := range byPartition[id] {
+			if err := tx.Fold(rec); err != nil {
+				return err
+			}
+		}
+		if err := tx.Reevaluate(ctx, p.c.Evaluator, reevaluateAtOnce); err != nil {
+			return err
+		}
+		return tx.Settle(ctx, p.c.Evaluator)
+	})
+}
+
+// each runs fn for every partition of the round at the same time and returns the failures.
+func (r *round) each(fn func(id int32, tx *engine.Tx) error) map[int32]error {
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	failed := map[int32]error{}
+	for id, tx := range r.txs {
+		group.Go(func() {
+			if err := fn(id, tx); err != nil {
+				mu.Lock()
+				failed[id] = err
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	return failed
+}
+
+// await takes finished evaluations until those of the round are all there or the budget is spent.
+func (p *Processor) await(ctx context.Context, r *round) {
+	budget := time.NewTimer(p.c.Budget)
+	defer budget.Stop()
+	for {
+		for _, ev := range p.c.Evaluator.Finished() {
+			if r.from[ev.Partition] != nil {
+				r.take(ev)
+			}
+		}
+		open := 0
+		for _, tx := range r.txs {
+			open += tx.Open()
+		}
+		if open == 0 {
+			return
+		}
+		select {
+		case <-p.c.Evaluator.Wake():
+		case <-budget.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take adds an evaluation's document to the round, beginning the partition's transaction only if it is of use.
+func (r *round) take(ev *engine.Evaluation) {
+	_, begun := r.txs[ev.Partition]
+	if !r.tx(ev.Partition).Take(ev) && !begun {
+		delete(r.txs, ev.Partition)
+	}
+}
+
+// breakOff stops the partitions that failed and rewinds the others: an aborted transaction, so nothing was done.
+func (p *Processor) breakOff(ctx context.Context, r *round, broken map[int32]error) error {
+	for id, err := range broken {
+		if stream.KindOf(err) == stream.Usage {
+			return err
+		}
+		p.stop(id, err)
+	}
+	for _, tx := range r.txs {
+		tx.Abort(p.c.Evaluator)
+	}
+	if err := p.gts.Begin(); err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	p.Metrics.Aborts.Add(1)
+	_, err := p.gts.End(context.WithoutCancel(ctx), kgo.TryAbort)
+	p.rewind()
+	return err
+}
+
+// passDue reports whether the partition has read all that its source held when the generation began, and did not say so.
+func (p *Processor) passDue(o *owned) bool {
+	g := p.c.Topics.Generation
+	return g.Generation > o.part.PassMarked() && g.ResetEnds != nil && o.next >= g.ResetEnds[o.id] && !o.part.Busy()
+}

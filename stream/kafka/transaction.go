@@ -1,0 +1,238 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+)
+
+// written is what a transaction writes for one partition.
+type written struct {
+	owned    *owned
+	tx       *engine.Tx
+	out      *engine.Output
+	next     int64 // input offset to be committed
+	revision stream.Fingerprint
+	progress *kgo.Record
+}
+
+// commit writes the round in one transaction: row records, state entries, progress last, source offsets. Only after it
+// committed are the entries applied to the stores.
+//
+// Invariant 1: offsets are committed by nothing but this transaction.
+// Invariant 2: an error from End leaves the outcome unknown, so nothing is applied; a new session restores.
+func (p *Processor) commit(ctx context.Context, r *round) error {
+	all, err := p.finish(r)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	began := time.Now()
+	p.c.At("F1")
+	if err := p.gts.Begin(); err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	p.c.At("F2")
+	// A cancelled End would leave the outcome unknown, so the transaction outlives a request to stop.
+	ctx = context.WithoutCancel(ctx)
+	failure := p.produce(ctx, all)
+	p.c.At("F6")
+	ok, err := p.gts.End(kgo.PreTxnCommitFnContext(ctx, p.offsets(all)), kgo.TransactionEndTry(failure == nil))
+	p.Metrics.TransactionNanoseconds.Add(time.Since(began).Nanoseconds())
+	if err != nil {
+		return fmt.Errorf("end a transaction (its outcome is unknown; the state will be restored): %w", err)
+	}
+	if !ok {
+		return p.aborted(r, failure)
+	}
+	p.c.At("F11")
+	p.Metrics.Commits.Add(1)
+	return p.apply(all)
+}
+
+// finish decides every document of the round; partitions that have nothing to write are left out.
+func (p *Processor) finish(r *round) ([]*written, error) {
+	outs := make(map[int32]*engine.Output, len(r.txs))
+	for id, tx := range r.txs {
+		o := r.from[id]
+		if p.passDue(o) {
+			tx.MarkPass(p.c.Topics.Generation.Generation)
+		}
+		outs[id] = nil
+	}
+	results := make(chan struct {
+		id  int32
+		out *engine.Output
+	}, len(r.txs))
+	broken := r.each(func(id int32, tx *engine.Tx) error {
+		out, err := tx.Finish()
+		results <- struct {
+			id  int32
+			out *engine.Output
+		}{id, out}
+		return err
+	})
+	close(results)
+	for _, err := range broken {
+		return nil, &stream.Error{Op: "read the state", Kind: stream.Transient, Err: err}
+	}
+	var all []*written
+	for res := range results {
+		if !res.out.Empty() {
+			all = append(all, p.plan(r.from[res.id], r.txs[res.id], res.out))
+		}
+	}
+	return all, nil
+}
+
+func (p *Processor) plan(o *owned, tx *engine.Tx, out *engine.Output) *written {
+	w := &written{owned: o, tx: tx, out: out, next: o.next, revision: o.logic}
+	if out.Next >= 0 {
+		w.next = out.Next
+	}
+	if o.part.Backlog() == 0 {
+		w.revision = p.c.Engine.Program.Logic()
+	}
+	return w
+}
+
+// produce sends all records and waits until they are acknowledged.
+func (p *Processor) produce(ctx context.Context, all []*written) error {
+	first := kgo.AbortingFirstErrPromise(p.gts.Client())
+	send := func(r *kgo.Record) { p.gts.Produce(ctx, r, first.Promise()) }
+	n := 0
+	for _, w := range all {
+		for i := range w.out.Rows {
+			send(toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &w.out.Rows[i]))
+			if n++; n == 2 {
+				p.c.At("F3")
+			}
+		}
+		if g := p.c.Topics.Generation; p.passDue(w.owned) {
+			mark := schemas.EncodeMark(schemas.MarkGenerationPass, g.Generation)
+			send(toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &mark))
+		}
+	}
+	p.c.At("F4")
+	for _, w := range all {
+		for _, e := range w.out.Entries {
+			send(&kgo.Record{Topic: changelogTopic(p.c.Topics.Flow), Partition: w.owned.id, Key: e.Key, Value: e.Value})
+		}
+	}
+	p.c.At("F5")
+	for _, w := range all {
+		progress, err := schemas.EncodeProgress(p.progress(w))
+		if err != nil {
+			return err
+		}
+		w.progress = toKafka(changelogTopic(p.c.Topics.Flow), w.owned.id, &progress)
+		send(w.progress)
+	}
+	if err := p.gts.Client().Flush(ctx); err != nil {
+		return errors.Join(err, first.Err())
+	}
+	return first.Err()
+}
+
+func (p *Processor) progress(w *written) schemas.Progress {
+	return schemas.Progress{Generation: p.c.Topics.Generation.Generation, Revision: w.revision,
+		Input: map[string]int64{p.c.Topics.Source: w.next}, Watermark: w.out.Watermark, Reevaluated: w.revision == p.c.Engine.Program.Logic()}
+}
+
+func toKafka(topic string, partition int32, r *stream.Record) *kgo.Record {
+	out := &kgo.Record{Topic: topic, Partition: partition, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return out
+}
+
+// offsets states an offset for every partition of the transaction, also for those that read nothing: a transaction
+// without offsets is not fenced by the group's generation.
+func (p *Processor) offsets(all []*written) func(*kmsg.TxnOffsetCommitRequest) error {
+	return func(req *kmsg.TxnOffsetCommitRequest) error {
+		t := kmsg.NewTxnOffsetCommitRequestTopic()
+		t.Topic = p.c.Topics.Source
+		for _, w := range all {
+			part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			part.Partition, part.Offset, part.LeaderEpoch = w.owned.id, w.next, -1
+			meta, err := schemas.EncodeCommit(schemas.CommitMeta{TopicID: p.c.Topics.ChangelogID, Progress: w.progress.Offset,
+				Generation: p.c.Topics.Generation.Generation, Revision: w.revision})
+			if err != nil {
+				return err
+			}
+			part.Metadata = &meta
+			t.Partitions = append(t.Partitions, part)
+		}
+		req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}
+		p.c.At("F8")
+		return nil
+	}
+}
+
+// aborted drops the round; the session has rewound to what is committed.
+func (p *Processor) aborted(r *round, failure error) error {
+	p.Metrics.Aborts.Add(1)
+	for _, tx := range r.txs {
+		tx.Abort(p.c.Evaluator)
+	}
+	p.rewind()
+	if failure == nil {
+		p.log.Info("a transaction was aborted, since partitions moved; it is done again", "flow", p.c.Topics.Flow)
+		return nil
+	}
+	if retriable(failure) {
+		p.log.Warn("a transaction was aborted; it is done again", "flow", p.c.Topics.Flow, "error", failure)
+		return nil
+	}
+	return fmt.Errorf("write a transaction: %w", failure)
+}
+
+// rewind lets every partition be read again from what is committed; the session itself does not know where a partition
+// without a committed offset began.
+func (p *Processor) rewind() {
+	offsets := map[int32]kgo.EpochOffset{}
+	for id, o := range p.parts {
+		if o.failure == nil {
+			offsets[id] = kgo.EpochOffset{Epoch: -1, Offset: o.next}
+		}
+	}
+	p.gts.Client().SetOffsets(map[string]map[int32]kgo.EpochOffset{p.c.Topics.Source: offsets})
+}
+
+// apply puts the committed entries into the stores. A store that can't be written is behind from now on: the session
+// ends, and the next one restores it.
+func (p *Processor) apply(all []*written) error {
+	var mutex = make(chan error, len(all))
+	for _, w := range all {
+		go func() { mutex <- p.applyOne(w) }()
+	}
+	var err error
+	for range all {
+		err = errors.Join(err, <-mutex)
+	}
+	if err != nil {
+		return fmt.Errorf("apply a committed transaction to the local state (it will be restored): %w", err)
+	}
+	for _, w := range all {
+		w.tx.Commit()
+		p.mu.Lock()
+		w.owned.next, w.owned.logic = w.next, w.revision
+		p.mu.Unlock()
+		p.c.Totals.Add(w.out.Counts)
+	}
+	return nil
+}
+
+func (p *Processor) applyOne(w *written) error {
+	return w.owned.store.Apply(w.out.Entries, stream.Checkpoint{
+		TopicID: p.c.Topics.ChangelogID, Applied: w.progress.Offset, Format: engine.FormatVersion, Input: w.next,
+		Generation: p.c.Topics.Generation.Generation, Revision: w.revision, Clock: p.c.Engine.Now()})
+}

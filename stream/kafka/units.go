@@ -1,0 +1,102 @@
+package kafka
+
+import (
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// units gathers the row records of one partition into whole units (invariant 5). A unit ends with its last record, with
+// the control record that ends its transaction, or, where compaction took its end, with the first record of another.
+type units struct {
+	tables map[string]stream.Table
+	keep   map[string]func([]stream.Value) (bool, error)
+	gen    int64
+
+	next  int64 // offset after the last record seen
+	whole int64 // offset after the last whole unit
+	done  []stream.Unit
+	open  *stream.Unit
+	at    int // number of open's last record within its unit
+	mark  bool
+}
+
+// add takes one record. mark is set when it is the pass mark of the current generation; the caller acts on it and
+// clears it before it goes on.
+func (u *units) add(r *kgo.Record) error {
+	if r.Offset < u.next {
+		return nil
+	}
+	if r.Attrs.IsControl() {
+		u.cut(r.Offset)
+		u.next, u.whole = r.Offset+1, r.Offset+1
+		return nil
+	}
+	rec := fromKafka(r)
+	_, document, i, n, ok := schemas.RowHeader(rec)
+	if !ok {
+		return u.other(rec)
+	}
+	if u.open != nil && (u.open.Document != document || i <= u.at) {
+		u.cut(r.Offset)
+	}
+	if u.open == nil {
+		u.open = &stream.Unit{Document: document}
+	}
+	if err := u.row(rec); err != nil {
+		return err
+	}
+	u.next, u.at = r.Offset+1, i
+	if i == n {
+		u.cut(u.next)
+	}
+	return nil
+}
+
+// cut ends the open unit before offset.
+func (u *units) cut(offset int64) {
+	if u.open != nil && len(u.open.Rows) > 0 {
+		u.done = append(u.done, *u.open)
+	}
+	u.open, u.at, u.whole = nil, 0, offset
+}
+
+func (u *units) row(rec *stream.Record) error {
+	table, _, _, _, _ := schemas.RowHeader(rec)
+	if _, kept := u.tables[table]; !kept {
+		return nil
+	}
+	w, _, _, err := schemas.DecodeRow(rec, u.tables)
+	if err != nil {
+		return err
+	}
+	w.Version = stream.Version{Generation: u.gen, Offset: rec.Offset}
+	if where := u.keep[table]; where != nil && !w.Delete {
+		ok, err := where(w.Columns)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			w.Delete, w.Columns, w.Lineage = true, nil, nil
+		}
+	}
+	u.open.Rows = append(u.open.Rows, w)
+	return nil
+}
+
+// other steps over a record that is no row: a mark.
+func (u *units) other(rec *stream.Record) error {
+	u.cut(rec.Offset)
+	name, generation, ok := schemas.DecodeMark(rec)
+	u.mark = u.mark || ok && name == schemas.MarkGenerationPass && generation == u.gen
+	u.next, u.whole = rec.Offset+1, rec.Offset+1
+	return nil
+}
+
+// take returns the whole units gathered and the offset after them.
+func (u *units) take() ([]stream.Unit, int64) {
+	done := u.done
+	u.done = nil
+	return done, u.whole
+}
