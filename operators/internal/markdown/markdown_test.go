@@ -74,7 +74,6 @@ func TestFrontMatter(t *testing.T) {
 			if err == nil && got != c.want || err != nil && !strings.HasPrefix(got, c.want) {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
-			t.Log(got)
 		})
 	}
 }
