@@ -1,9 +1,11 @@
 package formula
 
 import (
+	"math"
 	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -24,6 +26,7 @@ const (
 	fnIndex   = "@index"
 	fnOrdered = "@ordered"
 	fnKey     = "@key"
+	fnMap     = "@map"
 	fnIn      = "@contains"
 	fnOr      = "or"
 )
@@ -34,15 +37,21 @@ var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
 	if err != nil {
 		return nil, stream.Errorf(stream.Internal, "set up formulas", "%w", err)
 	}
-	settleSharedErrors()
-	return env, nil
+	return env, settleSharedErrors(env)
 })
 
-// settleSharedErrors labels the two errors that the library returns as shared values and would otherwise label at their
-// first use, which races when two evaluations get there at once.
-func settleSharedErrors() {
+// settleSharedErrors labels the three errors that the library returns as shared values. It would otherwise label each
+// with the position of its first use, for good, and two evaluations that get there at once would race.
+func settleSharedErrors(env *cel.Env) error {
 	types.LabelErrNode(sharedErrorID, types.NoSuchOverloadErr())
-	types.LabelErrNode(sharedErrorID, types.Int(1<<62).ConvertToType(types.TimestampType))
+	types.LabelErrNode(sharedErrorID, types.Int(math.MaxInt64).ConvertToType(types.TimestampType))
+	overflow := build.NewCall(sharedErrorID, "math.abs", build.NewLiteral(0, types.Int(math.MinInt64)))
+	program, err := env.PlanProgram(ast.NewAST(overflow, ast.NewSourceInfo(nil)))
+	if err != nil {
+		return stream.Errorf(stream.Internal, "set up formulas", "%w", err)
+	}
+	_, _, _ = program.Eval(cel.NoVars()) // fails, and so labels the error
+	return nil
 }
 
 // sharedErrorID is no ID of an expression, so an error that bears it has no position of its own.
@@ -79,6 +88,7 @@ func functions() []cel.EnvOption {
 		binary(fnHas, dyn, text, cel.BoolType, hasField),
 		binary(fnIndex, dyn, dyn, dyn, index),
 		binary(fnIn, dyn, dyn, cel.BoolType, contains),
+		cel.Function(fnMap, cel.Overload("@map_1", []*cel.Type{dyn}, cel.MapType(text, dyn), cel.UnaryBinding(asMap))),
 		unary(fnOrdered, ordered),
 		unary(fnKey, literalKey),
 	)

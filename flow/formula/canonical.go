@@ -44,6 +44,10 @@ func (c *canonical) expr(e ast.Expr, s *scope) {
 		c.text(e.AsSelect().FieldName())
 	case ast.CallKind:
 		call := e.AsCall()
+		if call.FunctionName() == fnMap { // depends on what is known of the type
+			c.expr(call.Args()[0], s)
+			return
+		}
 		c.out = append(c.out, "cm"[boolIndex(call.IsMemberFunction())])
 		c.text(call.FunctionName())
 		c.number(len(call.Args()))

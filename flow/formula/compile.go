@@ -39,7 +39,7 @@ func (e *Env) Compile(src string) (*Formula, []Fault) {
 	if issues.Err() != nil {
 		return nil, e.faults(issues, nil)
 	}
-	prepare(parsed.NativeRep().Expr())
+	e.prepare(parsed.NativeRep())
 	hints := e.hints(parsed.NativeRep())
 	checked, issues := e.cel.Check(parsed)
 	if issues.Err() != nil {
@@ -58,7 +58,7 @@ func (e *Env) plan(checked *ast.AST) (*Formula, []Fault) {
 	var err error
 	f.program, err = e.cel.PlanProgram(f.lowered, programOptions(f.lowered)...)
 	if err != nil {
-		return nil, []Fault{{1, 1, err.Error()}}
+		return nil, []Fault{{1, 1, displayType(err.Error())}}
 	}
 	return f, nil
 }

@@ -109,6 +109,10 @@ func TestEval(t *testing.T) {
 		{`has(body.meta.a) && !has(body.meta.z)`, `true`, "bool"},
 		{`has(gone.a.b)`, `false`, "bool"},
 		{`gone.a["b"][3].c`, `null`, "dyn"},
+		{`body.sections[0].map(k, k)`, `["level", "text", "title"]`, "list(string)"},
+		{`body.sections[1].transformList(k, v, v)`, `[2, "second", "Two"]`, "list(dyn)"},
+		{`body.sections.map(s, size(s) + s.size())`, `[6, 6]`, "list(int)"},
+		{`"title" in body.sections[0] && body.sections[0]["ti" + "tle"] == "One"`, `true`, "bool"},
 		{`body.meta.map(k, k)`, `["a", "b", "draft"]`, "list(string)"},
 		{`{"z": 1, "a": 2, "m": 3}.map(k, k)`, `["a", "m", "z"]`, "list(string)"},
 		{`{"z": 1, "a": 2}.transformList(k, v, k + string(v))`, `["a2", "z1"]`, "list(string)"},
@@ -182,6 +186,9 @@ func checkEval(t *testing.T, src, want, typ string) {
 	got, err := f.Eval(lookup(values()))
 	if want != "" && (err != nil || got.String() != want) {
 		t.Errorf("value %s, %v; want %s", got, err, want)
+	}
+	if err == nil && !conforms(got, f.Type()) {
+		t.Errorf("%s is no %s", got, f.Type())
 	}
 	if typ != "" && f.Type().String() != typ {
 		t.Errorf("type %s, want %s", f.Type(), typ)

@@ -8,8 +8,6 @@ import (
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/containers"
-
-	"github.com/freshet-dev/freshet/stream"
 )
 
 // hints finds the names, fields and functions of a parsed formula that do not exist, by expression ID, and suggests
@@ -34,27 +32,11 @@ func (h *hinter) expr(e ast.Expr, s *scope) {
 	case ast.SelectKind:
 		h.field(e, s)
 	case ast.CallKind:
-		if h.function(e) {
+		if h.function(e, s) {
 			return
 		}
-	case ast.ComprehensionKind:
-		h.comprehension(e, s)
-		return
 	}
-	children(e, s, h.expr)
-}
-
-// comprehension is like children, but binds the loop's variables with their types.
-func (h *hinter) comprehension(e ast.Expr, s *scope) {
-	c := e.AsComprehension()
-	h.expr(c.IterRange(), s)
-	h.expr(c.AccuInit(), s)
-	first, second := h.types.iterated(c, h.types.typeOf(c.IterRange(), s))
-	result := s.bind(c.AccuVar(), stream.TypeDynamic)
-	loop := result.bind(c.IterVar(), first).bind(c.IterVar2(), second)
-	h.expr(c.LoopCondition(), loop)
-	h.expr(c.LoopStep(), loop)
-	h.expr(c.Result(), result)
+	h.types.children(e, s, h.expr)
 }
 
 func (h *hinter) name(e ast.Expr, s *scope) {
@@ -93,13 +75,13 @@ func (h *hinter) field(e ast.Expr, s *scope) {
 
 // function reports a call of a function that does not exist. done means that the call's target is no expression but
 // the namespace of a function, as in math.abs(x).
-func (h *hinter) function(e ast.Expr) (done bool) {
+func (h *hinter) function(e ast.Expr, s *scope) (done bool) {
 	call := e.AsCall()
 	name := call.FunctionName()
 	if call.IsMemberFunction() {
 		if prefix, ok := containers.ToQualifiedName(call.Target()); ok && h.env.cel.HasFunction(prefix+"."+name) {
 			for _, arg := range call.Args() {
-				h.expr(arg, nil)
+				h.expr(arg, s)
 			}
 			return true
 		}

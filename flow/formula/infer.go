@@ -104,13 +104,12 @@ func (in *inference) selection(e ast.Expr, s *scope) stream.Type {
 
 func (in *inference) call(e ast.Expr, s *scope) stream.Type {
 	call := e.AsCall()
-	args := call.Args()
-	if call.IsMemberFunction() {
-		args = append([]ast.Expr{call.Target()}, args...)
-	}
+	args := operands(call)
 	switch call.FunctionName() {
 	case fnNull:
 		return null
+	case fnMap:
+		return in.typeOf(args[0], s)
 	case fnOr:
 		return withDefault(in.typeOf(args[0], s), in.typeOf(args[1], s))
 	case operators.Conditional:
@@ -198,6 +197,17 @@ func (in *inference) comprehension(e ast.Expr, s *scope) stream.Type {
 	loop := s.bind(c.AccuVar(), accu).bind(c.IterVar(), first).bind(c.IterVar2(), second)
 	accu = join(accu, in.typeOf(c.LoopStep(), loop))
 	return in.typeOf(c.Result(), s.bind(c.AccuVar(), accu))
+}
+
+// children is like the function children, and gives the variables of loops their types.
+func (in *inference) children(e ast.Expr, s *scope, f func(ast.Expr, *scope)) {
+	if e.Kind() != ast.ComprehensionKind {
+		children(e, s, f)
+		return
+	}
+	c := e.AsComprehension()
+	first, second := in.iterated(c, in.typeOf(c.IterRange(), s))
+	loopParts(c, s, first, second, f)
 }
 
 // isBinding reports whether a comprehension iterates over nothing, and so only names a value.

@@ -155,6 +155,26 @@ func TestCanonicalFollowsResolvedNames(t *testing.T) {
 	}
 }
 
+func TestCanonicalIgnoresTypes(t *testing.T) {
+	dynamic := make([]formula.Var, len(vars))
+	for i, v := range vars {
+		dynamic[i] = formula.Var{Name: v.Name, Type: stream.TypeDynamic}
+	}
+	env, err := formula.NewEnv(dynamic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, src := range []string{`body.sections[0].map(k, k)`, `size(body)`, `n + 1`, `string(price)`, `body == null`} {
+		f, faults := env.Compile(src)
+		if faults != nil {
+			t.Fatal(faults)
+		}
+		if !bytes.Equal(f.Canonical(resolved()), compile(t, src).Canonical(resolved())) {
+			t.Errorf("the canonical form of %q depends on types", src)
+		}
+	}
+}
+
 func TestCanonicalTellsFormulasApart(t *testing.T) {
 	seen := map[string]string{}
 	for _, src := range []string{`body.title`, `body.subtitle`, `has(body.title)`, `body.title + "x"`, `"x" + body.title`,

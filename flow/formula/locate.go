@@ -62,10 +62,7 @@ func operandFault(step ast.Expr, state interpreter.EvalState, message string) st
 		return message
 	}
 	call := step.AsCall()
-	args := call.Args()
-	if call.IsMemberFunction() {
-		args = append([]ast.Expr{call.Target()}, args...)
-	}
+	args := operands(call)
 	kinds := make([]string, len(args))
 	for i, arg := range args {
 		v, ok := state.Value(arg.ID())

@@ -6,40 +6,15 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-var build = ast.NewExprFactory()
-
-// prepare rewrites a parsed formula, in place, for the checker: x["name"] becomes x.name, and the literal null becomes
-// a dynamic value, since the checker would not let null stand beside a string or a number.
-func prepare(e ast.Expr) {
-	children(e, nil, func(child ast.Expr, _ *scope) { prepare(child) })
-	switch e.Kind() {
-	case ast.LiteralKind:
-		if e.AsLiteral() == types.NullValue {
-			e.SetKindCase(build.NewCall(e.ID(), fnNull))
-		}
-	case ast.CallKind:
-		call := e.AsCall()
-		if call.FunctionName() != operators.Index || call.Args()[1].Kind() != ast.LiteralKind {
-			return
-		}
-		if name, ok := call.Args()[1].AsLiteral().(types.String); ok {
-			e.SetKindCase(build.NewSelect(e.ID(), call.Args()[0], string(name)))
-		}
-	}
-}
-
 // lowered returns a copy of a checked formula in which what our rules change (selection, presence, index, membership,
 // iteration, keys of maps) are calls of our functions.
 func lowered(checked *ast.AST) *ast.AST {
-	l := &lowering{tree: ast.Copy(checked), next: ast.MaxID(checked)}
+	l := &lowering{newMaker(ast.Copy(checked))}
 	l.expr(l.tree.Expr())
 	return l.tree
 }
 
-type lowering struct {
-	tree *ast.AST
-	next int64 // ID of the next expression made
-}
+type lowering struct{ maker }
 
 func (l *lowering) expr(e ast.Expr) {
 	children(e, nil, func(child ast.Expr, _ *scope) { l.expr(child) })
@@ -74,6 +49,9 @@ func (l *lowering) call(e ast.Expr) {
 	case fnNull:
 		e.SetKindCase(build.NewLiteral(e.ID(), types.NullValue))
 		return
+	case fnMap:
+		l.replace(e, call.Args()[0])
+		return
 	default:
 		return
 	}
@@ -104,11 +82,13 @@ func (l *lowering) comprehension(e ast.Expr) {
 		c.LoopCondition(), c.LoopStep(), c.Result()))
 }
 
-// id returns a new ID at the position of e.
-func (l *lowering) id(e ast.Expr) int64 {
-	l.next++
-	if r, ok := l.tree.SourceInfo().GetOffsetRange(e.ID()); ok {
-		l.tree.SourceInfo().SetOffsetRange(l.next, r)
+// replace puts a part of e in e's place.
+func (l *lowering) replace(e, part ast.Expr) {
+	refs := l.tree.ReferenceMap()
+	delete(refs, e.ID())
+	if r, ok := refs[part.ID()]; ok {
+		refs[e.ID()] = r
 	}
-	return l.next
+	l.tree.SetType(e.ID(), l.tree.GetType(part.ID()))
+	e.SetKindCase(part)
 }

@@ -86,6 +86,9 @@ func orDefault(x, d ref.Val) ref.Val {
 	return x
 }
 
+// asMap hands a map with known fields on as a map of any keys.
+func asMap(x ref.Val) ref.Val { return x }
+
 // literalKey guards the keys that a formula gives to a map: other kinds could not be hashed.
 func literalKey(key ref.Val) ref.Val {
 	if isKey(key) {

@@ -79,7 +79,9 @@ func (t *typeTable) mapType(s stream.Type) *cel.Type {
 func (t *typeTable) remember(s stream.Type) string {
 	s.Nullable = false
 	name := s.String()
-	t.byName[name] = s
+	if _, ok := t.byName[name]; !ok { // after declaration all parts are known: checking only reads
+		t.byName[name] = s
+	}
 	return name
 }
 

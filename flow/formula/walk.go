@@ -44,40 +44,56 @@ func freeName(ident string, s *scope) (string, bool) {
 	return strings.TrimPrefix(ident, "."), true
 }
 
-// children calls f for each direct part of e, in order, with the scope it is in.
+// children calls f for each direct part of e, in order, with the scope it is in. What comprehensions bind has no type
+// there; inference.children gives it one.
 func children(e ast.Expr, s *scope, f func(ast.Expr, *scope)) {
+	if e.Kind() != ast.ComprehensionKind {
+		parts(e, func(part ast.Expr) { f(part, s) })
+		return
+	}
+	c := e.AsComprehension()
+	loopParts(c, s, stream.TypeDynamic, stream.TypeDynamic, f)
+}
+
+func loopParts(c ast.ComprehensionExpr, s *scope, first, second stream.Type, f func(ast.Expr, *scope)) {
+	f(c.IterRange(), s)
+	f(c.AccuInit(), s)
+	result := s.bind(c.AccuVar(), stream.TypeDynamic)
+	loop := result.bind(c.IterVar(), first).bind(c.IterVar2(), second)
+	f(c.LoopCondition(), loop)
+	f(c.LoopStep(), loop)
+	f(c.Result(), result)
+}
+
+// parts calls f for each direct part of an expression that binds no names.
+func parts(e ast.Expr, f func(ast.Expr)) {
 	switch e.Kind() {
 	case ast.SelectKind:
-		f(e.AsSelect().Operand(), s)
+		f(e.AsSelect().Operand())
 	case ast.CallKind:
-		call := e.AsCall()
-		if call.IsMemberFunction() {
-			f(call.Target(), s)
-		}
-		for _, arg := range call.Args() {
-			f(arg, s)
+		for _, arg := range operands(e.AsCall()) {
+			f(arg)
 		}
 	case ast.ListKind:
 		for _, item := range e.AsList().Elements() {
-			f(item, s)
+			f(item)
 		}
 	case ast.MapKind:
 		for _, entry := range e.AsMap().Entries() {
-			f(entry.AsMapEntry().Key(), s)
-			f(entry.AsMapEntry().Value(), s)
+			f(entry.AsMapEntry().Key())
+			f(entry.AsMapEntry().Value())
 		}
 	case ast.StructKind:
 		for _, field := range e.AsStruct().Fields() {
-			f(field.AsStructField().Value(), s)
+			f(field.AsStructField().Value())
 		}
-	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		f(c.IterRange(), s)
-		f(c.AccuInit(), s)
-		result := s.bind(c.AccuVar(), stream.TypeDynamic)
-		loop := result.bind(c.IterVar(), stream.TypeDynamic).bind(c.IterVar2(), stream.TypeDynamic)
-		f(c.LoopCondition(), loop)
-		f(c.LoopStep(), loop)
-		f(c.Result(), result)
 	}
+}
+
+// operands returns what a call works on: its target, when it has one, and its arguments.
+func operands(call ast.CallExpr) []ast.Expr {
+	if !call.IsMemberFunction() {
+		return call.Args()
+	}
+	return append([]ast.Expr{call.Target()}, call.Args()...)
 }
