@@ -54,13 +54,19 @@ func agree(t *testing.T, got, want map[string]string) {
 }
 
 func TestComposeKafka(t *testing.T) {
-	kafka := readCompose(t).Services["kafka"]
+	for _, role := range []string{"controller", "kafka"} {
+		t.Run(role, func(t *testing.T) { checkKafka(t, role) })
+	}
+}
+
+func checkKafka(t *testing.T, role string) {
+	kafka := readCompose(t).Services[role]
 	if want := "apache/kafka:" + kafkaComponent.version; kafka.Image != want {
 		t.Errorf("image %s, want %s", kafka.Image, want)
 	}
 	const mount = "./internal/testenv/kafka.properties:/mnt/shared/config/server.properties:ro"
-	if kafka.Volumes[0] != mount {
-		t.Errorf("the broker does not read the tests' settings: its first volume is %q, want %q", kafka.Volumes[0], mount)
+	if len(kafka.Volumes) == 0 || kafka.Volumes[0] != mount {
+		t.Errorf("the broker does not read the tests' settings: its volumes are %q, want first %q", kafka.Volumes, mount)
 	}
 	if kafka.Environment["CLUSTER_ID"] != clusterID {
 		t.Errorf("CLUSTER_ID = %q, want %q", kafka.Environment["CLUSTER_ID"], clusterID)

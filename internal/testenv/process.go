@@ -20,7 +20,7 @@ type process struct {
 	ended chan struct{} // closed when the child was waited for
 }
 
-// launch starts cmd with its output appended to dir/name.log.
+// launch starts cmd with its output appended to dir/name.log. After an error there is no process.
 func launch(cmd *exec.Cmd, name, dir string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
 	out, err := os.OpenFile(p.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
@@ -36,7 +36,10 @@ func launch(cmd *exec.Cmd, name, dir string) (*process, error) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	started := make(chan error)
 	go p.own(cmd, started)
-	return p, <-started
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // own starts the child and waits for it on one thread: the parent-death signal belongs to the thread that forked, so
