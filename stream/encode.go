@@ -76,7 +76,7 @@ func (v Value) MarshalCBOR() ([]byte, error) {
 	case Bytes:
 		return encMode.Marshal([]byte(v.s))
 	case List:
-		return encMode.Marshal(v.c.items)
+		return encMode.Marshal(append([]Value{}, v.c.items...)) // never nil, which would be null
 	case Map:
 		m := make(map[string]Value, len(v.c.keys))
 		for i, k := range v.c.keys {

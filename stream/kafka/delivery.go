@@ -37,10 +37,9 @@ type Delivery struct {
 	assign *assignment
 	origin stream.Origin
 
-	mu     sync.Mutex // guards parts' fields against Status
-	parts  map[int32]*delivered
-	asked  atomic.Bool // rebuild everything
-	broken atomic.Value
+	mu    sync.Mutex // guards parts' fields against Status
+	parts map[int32]*delivered
+	asked atomic.Bool // rebuild everything
 
 	Metrics DeliveryMetrics
 }
@@ -107,14 +106,18 @@ func (d *Delivery) Rebuild() {
 	d.signal()
 }
 
+// RebuildAsked reports whether a rebuild was asked for and has not begun.
+func (d *Delivery) RebuildAsked() bool { return d.asked.Load() }
+
 func (d *Delivery) round(ctx context.Context) error {
 	if err := d.reconcile(ctx); err != nil {
 		return err
 	}
-	if d.asked.Swap(false) {
+	if d.asked.Load() && len(d.parts) > 0 {
 		if err := d.rebuildAll(ctx); err != nil {
 			return err
 		}
+		d.asked.Store(false)
 	}
 	if err := d.poll(ctx); err != nil {
 		return err

@@ -122,5 +122,6 @@ type PartitionStatus struct {
 	Next      int64        `json:"next"`  // source offset to be processed next
 	Error     string       `json:"error,omitempty"`
 	Stats     engine.Stats `json:"stats"`
-	Backlog   int          `json:"backlog,omitempty"`
+	Backlog   int          `json:"backlog,omitempty"` // documents that wait for re-evaluation
+	Busy      bool         `json:"busy,omitempty"`    // evaluations run or wait
 }

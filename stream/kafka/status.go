@@ -17,7 +17,7 @@ func (p *Processor) publish() {
 	defer p.mu.Unlock()
 	p.judge = verdict{}
 	for id, o := range p.parts {
-		s := PartitionStatus{Partition: id, State: "ready", Next: o.next, Stats: o.part.Stats(), Backlog: o.part.Backlog()}
+		s := PartitionStatus{Partition: id, State: "ready", Next: o.next, Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy()}
 		switch {
 		case o.failure != nil:
 			s.State, s.Error = "stopped", o.failure.Error()
@@ -25,14 +25,12 @@ func (p *Processor) publish() {
 			s.State = "re-evaluating"
 		}
 		p.judge.partitions = append(p.judge.partitions, s)
-		p.judge.busy = p.judge.busy || o.part.Busy()
 	}
 }
 
 // verdict is the loop's last word on its partitions.
 type verdict struct {
 	partitions []PartitionStatus
-	busy       bool
 }
 
 // Status returns the replica's partitions, in order.
@@ -112,6 +110,24 @@ func lag(ctx context.Context, adm *kadm.Client, group, topic string) (Lag, error
 		l.Total += l.Partitions[p]
 	}
 	return l, nil
+}
+
+// SourceEnds returns where a flow's source ends now: the offsets after the last committed record.
+func (c Cluster) SourceEnds(ctx context.Context, t Topics) (Ends, error) {
+	return c.committedEnds(ctx, t.Source)
+}
+
+// RowsEnds returns where a flow's rows topic ends now.
+func (c Cluster) RowsEnds(ctx context.Context, t Topics) (Ends, error) {
+	return c.committedEnds(ctx, rowsTopic(t.Flow))
+}
+
+func (c Cluster) committedEnds(ctx context.Context, topic string) (e Ends, err error) {
+	err = c.admin(func(adm *kadm.Client) error {
+		e, err = ends(adm.ListCommittedOffsets(ctx, topic))
+		return err
+	})
+	return e, err
 }
 
 // Members returns the control addresses of a group's members.

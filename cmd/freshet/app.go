@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/freshet-dev/freshet/flow"
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+	"github.com/freshet-dev/freshet/stream/kafka"
+	"github.com/freshet-dev/freshet/stream/kafka/embedded"
+)
+
+// options are what a process of a flow is started with.
+type options struct {
+	flowFile   string
+	overlay    string
+	dataDir    string // "": .freshet/<flow> beside the flow file
+	embedded   bool   // run the broker in this process
+	replica    int
+	roles      []string // watch, process, sinks, sink:NAME, all
+	targets    []string // nil: all
+	reevaluate bool     // a changed declaration is taken over, and every document evaluated again
+	rebuild    []string // targets to be rebuilt
+	listen     string   // address of the control HTTP; "": loopback, a free port
+	log        *slog.Logger
+}
+
+// app is one process of a flow: some of its watcher, processor and deliveries.
+type app struct {
+	options
+	flow      *flow.Flow
+	broker    *embedded.Broker
+	cluster   kafka.Cluster
+	topics    kafka.Topics
+	totals    engine.Totals
+	evaluator *engine.Evaluator
+	processor *kafka.Processor
+	watcher   *watcher
+	closers   []func()
+	address   string // of the control HTTP
+	degraded  degradation
+
+	mu         sync.Mutex
+	deliveries map[string]*kafka.Delivery // by target, once its sink is open
+	sinks      map[string]stream.Sink
+}
+
+func newApp(o options) (*app, error) {
+	f, err := flow.Load(o.flowFile, o.overlay, registry())
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range o.targets {
+		if !slices.ContainsFunc(f.Targets, func(x flow.Target) bool { return x.Name == t }) {
+			return nil, usagef("flow %s has no target %q; it has: %s", f.Name, t, targetNames(f))
+		}
+	}
+	if o.dataDir == "" {
+		o.dataDir = filepath.Join(filepath.Dir(o.flowFile), ".freshet", f.Name)
+	}
+	return &app{options: o, flow: f, deliveries: map[string]*kafka.Delivery{}, sinks: map[string]stream.Sink{}}, nil
+}
+
+func targetNames(f *flow.Flow) string {
+	names := make([]string, len(f.Targets))
+	for i, t := range f.Targets {
+		names[i] = t.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+func (a *app) does(role string) bool {
+	return slices.Contains(a.roles, role) || slices.Contains(a.roles, "all")
+}
+
+// delivers reports whether this process keeps the target in step.
+func (a *app) delivers(target string) bool {
+	if a.targets != nil && !slices.Contains(a.targets, target) {
+		return false
+	}
+	return a.does("sinks") || slices.Contains(a.roles, "sink:"+target)
+}
+
+func (a *app) source() flow.Source { return a.flow.Sources[0] }
+
+func (a *app) kafkaSource() kafka.Source {
+	s := a.source()
+	return kafka.Source{Topic: s.Topic, Ours: s.Kind == "files", Planned: int32(a.flow.Kafka.Partitions)}
+}
+
+// connect reaches the brokers, starting the embedded one where it is asked for.
+func (a *app) connect(ctx context.Context) error {
+	a.cluster = kafka.Cluster{Brokers: a.flow.Kafka.Brokers, Log: a.log, Embedded: a.embedded}
+	if a.embedded {
+		if err := a.startBroker(); err != nil {
+			return err
+		}
+	}
+	if len(a.cluster.Brokers) == 0 {
+		return usagef("%s: kafka.brokers is missing; `freshet run` needs a Kafka cluster (`freshet dev` brings its own)", a.flowFile)
+	}
+	return a.cluster.Check(ctx)
+}
+
+func (a *app) startBroker() error {
+	if err := lockDir(a.dataDir); err != nil {
+		return err
+	}
+	b, err := embedded.Start(embedded.Options{Dir: filepath.Join(a.dataDir, "broker")})
+	if err != nil {
+		return err
+	}
+	a.broker = b
+	a.closers = append(a.closers, b.Close)
+	a.cluster.Brokers = b.Addresses()
+	return nil
+}
+
+// prepare makes the flow's topics and compares the declaration with the recorded one.
+func (a *app) prepare(ctx context.Context) (err error) {
+	if a.topics, err = a.cluster.EnsureTopics(ctx, a.flow.Name, a.kafkaSource()); err != nil {
+		return err
+	}
+	return a.checkDeclaration(ctx)
+}
+
+// transactionalID is stable for a replica on a real cluster, so that its next start settles what it left open. The
+// embedded broker can't show later commits of an ID that left a transaction open, so there each start has its own.
+func (a *app) transactionalID() string {
+	id := a.flow.Name + ".processor." + strconv.Itoa(a.replica)
+	if !a.embedded {
+		return id
+	}
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails
+	return id + "." + hex.EncodeToString(b)
+}
+
+// start builds the parts that the roles ask for; run drives them.
+func (a *app) start(ctx context.Context) error {
+	a.degraded.nodes = map[string]string{}
+	if a.does("process") {
+		a.startProcessor(ctx)
+	}
+	if a.does("watch") && a.source().Kind == "files" {
+		return a.startWatcher()
+	}
+	return nil
+}
+
+func (a *app) startProcessor(ctx context.Context) {
+	dec, salt := decoder(a.source())
+	a.evaluator = engine.NewEvaluator(ctx, a.flow.Program, &a.totals, engine.Events{Retrying: a.degraded.retrying, Recovered: a.degraded.recovered})
+	a.degraded.log = a.log
+	a.processor = kafka.NewProcessor(kafka.ProcessorConfig{
+		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID(), ControlAddress: a.address,
+		Engine: engine.Config{Program: a.flow.Program, Source: a.source().Name, Decoder: dec, Salt: salt,
+			Now: func() int64 { return time.Now().UnixNano() }},
+		Evaluator: a.evaluator, Totals: &a.totals, At: crashPoint,
+		Stores: stores{flow: a.flow.Name, dir: a.stateDir(), log: a.log},
+	})
+}
+
+func (a *app) stateDir() string {
+	if a.embedded {
+		return filepath.Join(a.dataDir, "state")
+	}
+	return filepath.Join(a.dataDir, "replica-"+strconv.Itoa(a.replica))
+}
+
+// run drives all parts until ctx ends or one of them needs a person.
+func (a *app) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var group sync.WaitGroup
+	part := func(fn func(context.Context) error) {
+		group.Go(func() {
+			if err := fn(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	if a.processor != nil {
+		part(a.processor.Run)
+	}
+	if a.watcher != nil {
+		part(a.watcher.Run)
+	}
+	for _, t := range a.flow.Targets {
+		if a.delivers(t.Name) {
+			part(func(ctx context.Context) error { return a.deliver(ctx, t) })
+		}
+	}
+	<-ctx.Done()
+	group.Wait()
+	if a.evaluator != nil {
+		a.evaluator.Wait()
+	}
+	if cause := context.Cause(ctx); cause != context.Canceled {
+		return cause
+	}
+	return nil
+}
+
+// close ends what start began, last first.
+func (a *app) close() {
+	for _, fn := range slices.Backward(a.closers) {
+		fn()
+	}
+}
+
+// degradation says which nodes are being retried, for status.
+type degradation struct {
+	mu    sync.Mutex
+	nodes map[string]string
+	log   *slog.Logger
+}
+
+func (d *degradation) retrying(node string, err error, wait time.Duration) {
+	d.mu.Lock()
+	_, known := d.nodes[node]
+	d.nodes[node] = err.Error()
+	d.mu.Unlock()
+	if !known {
+		d.log.Warn("a node can't be run; its documents stay pending and it is tried again", "node", node, "error", err, "wait", wait)
+	}
+}
+
+func (d *degradation) recovered(node string) {
+	d.mu.Lock()
+	_, known := d.nodes[node]
+	delete(d.nodes, node)
+	d.mu.Unlock()
+	if known {
+		d.log.Info("a node runs again", "node", node)
+	}
+}
+
+func (d *degradation) list() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []string
+	for n, why := range d.nodes {
+		out = append(out, fmt.Sprintf("node %s: %s", n, why))
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,71 @@
+// Command freshet keeps indexes true to their sources: see README.md. This package reads flow files, fills the registries,
+// wires the parts and handles signals; everything else lives in the packages it imports.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/freshet-dev/freshet/flow"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Exit codes of every command.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2 // wrong usage or invalid flow
+	exitQuarantined = 3 // caught up, with quarantined documents
+	exitDifference  = 4 // a difference was found
+)
+
+// exit is an error that ends the command with a code; an empty text prints nothing.
+type exit struct {
+	code int
+	text string
+}
+
+func (e *exit) Error() string { return e.text }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	if err := root.ExecuteContext(ctx); err != nil {
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, text)
+		}
+		os.Exit(exitCode(err))
+	}
+}
+
+func exitCode(err error) int {
+	var e *exit
+	switch {
+	case errors.As(err, &e):
+		return e.code
+	case flow.AsFaults(err) != nil, errors.Is(err, errUsage):
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// errUsage marks wrong usage of a command.
+var errUsage = errors.New("wrong usage")
+
+// usagef returns an error for exit code 2.
+func usagef(format string, args ...any) error {
+	return &exit{exitUsage, fmt.Sprintf(format, args...)}
+}
+
+// asUsage turns what the user must change in flags or flow into exit code 2; other errors stay.
+func asUsage(err error) error {
+	if stream.KindOf(err) == stream.Usage && err != nil {
+		return &exit{exitUsage, err.Error()}
+	}
+	return err
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"github.com/freshet-dev/freshet/flow"
+	"github.com/freshet-dev/freshet/operators/embed"
+	"github.com/freshet-dev/freshet/operators/normalize"
+	"github.com/freshet-dev/freshet/operators/parse"
+	"github.com/freshet-dev/freshet/operators/split"
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/sinks/postgres"
+	"github.com/freshet-dev/freshet/sinks/sqlite"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// registry is all that a flow file can name.
+func registry() *flow.Registry {
+	return &flow.Registry{
+		Operators: map[string]stream.OperatorSpec{
+			"parse.markdown": parse.Markdown(),
+			"parse.text":     parse.Text(),
+			"split.markdown": split.Markdown(),
+			"split.text":     split.Text(),
+			"normalize.text": normalize.Text(),
+			"embed":          embed.Spec(),
+		},
+		Providers: map[string]stream.ProviderSpec{
+			"openai": embed.OpenAI(),
+			"hash":   embed.Hash(),
+		},
+		Sources: map[string]stream.SourceSpec{
+			"files":    schemas.FilesSpec(),
+			"debezium": schemas.DebeziumSpec(),
+		},
+		Sinks: map[string]stream.SinkSpec{
+			"sqlite":   sqlite.Spec(),
+			"postgres": postgres.Spec(),
+		},
+	}
+}
+
+// decoder returns the decoder of a flow's source, and the salt that tells its decoding from another one.
+func decoder(s flow.Source) (stream.Decoder, stream.Fingerprint) {
+	salt := stream.ListOf(stream.StringOf(s.Kind), stream.StringOf(stream.MapType(s.Fields...).String()), s.Settings.Values)
+	if s.Kind == "files" {
+		return schemas.NewFiles(s.Name), stream.FingerprintOf(salt)
+	}
+	return schemas.NewDebezium(s.Name, s.Fields, s.Settings), stream.FingerprintOf(salt)
+}
