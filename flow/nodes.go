@@ -48,10 +48,10 @@ func (c *checker) nodeNames(t *tree) {
 	for _, e := range t.entries {
 		s := &step{body: e.value, op: expr}
 		s.name = c.declare(&name{ident: e.key, at: e.at, kind: nodeName, step: s, typ: stream.TypeDynamic})
-		if !c.isMapping(e.value, s.what()) {
+		c.steps = append(c.steps, s)
+		if s.bad = !c.isMapping(e.value, s.what()); s.bad {
 			continue
 		}
-		c.steps = append(c.steps, s)
 		if each := e.value.get("each"); each != nil {
 			c.element(s, each)
 		}
@@ -93,6 +93,9 @@ func (c *checker) onlySource(x *expression) {
 }
 
 func (c *checker) stepFormulas(s *step) {
+	if s.bad {
+		return
+	}
 	if op := s.body.get("op"); op == nil {
 		s.bad = true
 		c.add(s.name.at, "write `op: expr` for a formula", "%s needs an `op`", s.what())

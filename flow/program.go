@@ -37,6 +37,9 @@ func (c *checker) program() *Program {
 		c.add(c.source.at, "", "identify the flow's logic: %v", err)
 	}
 	p.reads()
+	if _, taken := p.source.name.typ.FieldType("record"); taken && p.record && p.source.Fields != nil {
+		c.add(p.source.at, "leave one of them out", "formulas read `record`, the record's metadata, but source %s has a field of that name", p.source.Name)
+	}
 	p.plan()
 	return p
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -28,12 +29,30 @@ func readTree(name string, text []byte, faults *faultList) *tree {
 	}
 	r := &reader{faults, src}
 	r.mask(lexer.Tokenize(src.text()))
-	file, err := parser.ParseBytes([]byte(src.text()), 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		r.syntax(err)
+	file := r.parse()
+	if file == nil {
 		return nil
 	}
 	return r.document(file)
+}
+
+// parse parses the text. At a syntax error in a value that looks like a formula it reports it, masks the value and goes
+// on, so that other faults are found as well; at any other it gives up.
+func (r *reader) parse() *ast.File {
+	for {
+		file, err := parser.ParseBytes([]byte(r.src.text()), 0, parser.AllowDuplicateMapKey())
+		if err == nil {
+			return file
+		}
+		at, message := place{r.src.name, 1, 1}, err.Error()
+		var e *yaml.SyntaxError
+		if errors.As(err, &e) {
+			at, message = r.at(e.Token), e.Message
+		}
+		if !r.syntax(at, message) {
+			return nil
+		}
+	}
 }
 
 func (s *source) text() string {
@@ -65,29 +84,28 @@ func (r *reader) document(file *ast.File) *tree {
 	return found
 }
 
-func (r *reader) syntax(err error) {
-	at, message := place{r.src.name, 1, 1}, err.Error()
-	var e *yaml.SyntaxError
-	if errors.As(err, &e) {
-		at, message = r.at(e.Token), e.Message
-	}
-	if len(r.src.masked) > 0 {
-		return // what was masked is reported already, and probably broke the rest
-	}
-	suggestion := "check the indentation and the brackets"
-	if r.looksLikeFormula(at) {
-		suggestion = "quote this formula"
-	}
-	r.add(at, suggestion, "YAML: %s", message)
-}
+var blockValue = regexp.MustCompile(`^(\s*[A-Za-z_][A-Za-z0-9_]*:\s+)(\S.*)$`)
 
-// looksLikeFormula reports whether the line at a syntax error gives a key a value that only quotes would keep whole.
-func (r *reader) looksLikeFormula(at place) bool {
-	if at.line > len(r.src.lines) {
-		return false
+// syntax reports a syntax error, and masks the value of its line when it looks like a formula that only quotes would keep
+// whole. It returns whether parsing again may find more.
+func (r *reader) syntax(at place, message string) bool {
+	var parts []string
+	if at.line <= len(r.src.lines) {
+		parts = blockValue.FindStringSubmatch(string(r.src.lines[at.line-1]))
 	}
-	_, value, found := strings.Cut(string(r.src.lines[at.line-1]), ":")
-	return found && strings.ContainsAny(value, `"'()[]?&|!=+*@%`+"`")
+	formula := parts != nil && strings.ContainsAny(parts[2], "\"'()[]?&|!=+*@%`")
+	switch {
+	case formula:
+		r.add(at, "quote this formula", "YAML: %s", message)
+	case len(r.src.masked) == 0: // else what was masked is reported already, and probably broke the rest
+		r.add(at, "check the indentation and the brackets", "YAML: %s", message)
+	}
+	if formula {
+		begin := len([]rune(parts[1]))
+		r.src.masked[place{r.src.name, at.line, begin + 1}] = true
+		r.src.lines[at.line-1] = append(r.src.lines[at.line-1][:begin:begin], 'x')
+	}
+	return formula
 }
 
 // mask reports every tag, anchor and alias, and replaces its first character by a letter (or all of it by blanks,
@@ -103,7 +121,7 @@ func (r *reader) mask(tokens token.Tokens) {
 			continue
 		}
 		line := r.src.lines[at.line-1]
-		r.add(at, quoted(formulaText(line[at.column-1:])), "YAML takes this for %s %s, which flow files don't have", article(what), what)
+		r.add(at, "quote this formula", "YAML takes this for %s %s, which flow files don't have", article(what), what)
 		r.src.masked[at] = true
 		if r.src.blockFollows(at) {
 			for i := at.column - 1; i < len(line) && !unicode.IsSpace(line[i]); i++ {
@@ -143,22 +161,4 @@ func indent(line []rune) int {
 		}
 	}
 	return 0
-}
-
-// formulaText is the rest of a line up to where a formula in braces would end.
-func formulaText(rest []rune) string {
-	depth := 0
-	for i, c := range rest {
-		switch {
-		case strings.ContainsRune("([{", c):
-			depth++
-		case strings.ContainsRune(")]}", c):
-			if depth--; depth < 0 {
-				return strings.TrimSpace(string(rest[:i]))
-			}
-		case c == ',' && depth == 0:
-			return strings.TrimSpace(string(rest[:i]))
-		}
-	}
-	return strings.TrimSpace(string(rest))
 }

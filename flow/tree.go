@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -188,8 +187,4 @@ func balanced(text string) bool {
 		}
 	}
 	return depth == 0 && quote == 0
-}
-
-func quoted(text string) string {
-	return fmt.Sprintf("quote this formula: '%s'", strings.ReplaceAll(text, "'", "''"))
 }
