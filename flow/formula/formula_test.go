@@ -235,9 +235,9 @@ func TestFaultsOfCompilation(t *testing.T) {
 func TestFaultsOfEvaluation(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{`body.title + body.subtitle`, `1:12: body.subtitle is null, which + can't take: give a default, for example body.subtitle.or("")`},
-		{"n +\n gone.count", `1:3: gone.count is null, which + can't take: give a default, for example gone.count.or("")`},
+		{"n +\n gone.count", `1:3: gone.count is null, which + can't take: give a default, for example gone.count.or(0)`},
 		{`body.sections[9]`, `1:14: list index 9 is out of range: the list has 2 items`},
-		{`gone.map(k, k)`, `1:1: gone is null, which iteration can't take: give a default, for example gone.or("")`},
+		{`gone.map(k, k)`, `1:1: gone is null, which iteration can't take: give a default, for example gone.or([])`},
 		{`n / 0`, `1:3: / failed on int and int: division by zero`},
 		{`other.k.map(k, k + 1)`, `1:18: + failed on string and int: no such overload`},
 		{`gone.or("x") > n`, ``},

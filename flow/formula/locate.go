@@ -2,6 +2,7 @@ package formula
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -69,10 +70,10 @@ func operandFault(step ast.Expr, state interpreter.EvalState, message string) st
 		if !ok || v == nil || types.IsError(v) {
 			return message
 		}
-		if v == types.NullValue {
-			return nullFault(call.FunctionName(), arg)
-		}
 		kinds[i] = typeName(v)
+	}
+	if i := slices.Index(kinds, "null"); i >= 0 {
+		return nullFault(call.FunctionName(), args[i], kinds)
 	}
 	if strings.HasPrefix(call.FunctionName(), "@") { // our own functions say all
 		return message
@@ -80,12 +81,27 @@ func operandFault(step ast.Expr, state interpreter.EvalState, message string) st
 	return fmt.Sprintf("%s failed on %s: %s", functionName(call.FunctionName()), strings.Join(kinds, " and "), message)
 }
 
-func nullFault(function string, operand ast.Expr) string {
-	if name, ok := written(operand); ok {
-		return fmt.Sprintf("%s is null, which %s can't take: give a default, for example %s.or(\"\")", name,
-			functionName(function), name)
+func nullFault(function string, operand ast.Expr, kinds []string) string {
+	name, ok := written(operand)
+	if !ok {
+		return fmt.Sprintf("an operand of %s is null: give a default with .or(...)", functionName(function))
 	}
-	return fmt.Sprintf("an operand of %s is null: give a default with .or(...)", functionName(function))
+	return fmt.Sprintf("%s is null, which %s can't take: give a default, for example %s.or(%s)", name, functionName(function),
+		name, exampleDefault(function, kinds))
+}
+
+// exampleDefault suggests a default that goes with the other operands.
+func exampleDefault(function string, kinds []string) string {
+	if function == fnOrdered {
+		return "[]"
+	}
+	defaults := map[string]string{"int": "0", "double": "0.0", "list": "[]", "bool": "false", "decimal": `decimal("0")`}
+	for _, kind := range kinds {
+		if d, ok := defaults[kind]; ok {
+			return d
+		}
+	}
+	return `""`
 }
 
 // functionName is how a formula writes a function: + rather than _+_.
