@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"strconv"
 	"sync"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -163,7 +164,7 @@ func (e *evaluation) open(s *step) error {
 	if s.opens == nil {
 		return nil
 	}
-	f := &e.frames[s.opens.index]
+	f, nested := &e.frames[s.opens.index], false
 	for i, v := range e.values[s.index] {
 		switch v.Kind() {
 		case stream.Null:
@@ -171,11 +172,32 @@ func (e *evaluation) open(s *step) error {
 			for j := range v.Len() {
 				f.elements, f.parents = append(f.elements, v.At(j)), append(f.parents, i)
 			}
+			nested = nested || i > 0
 		default:
 			return stream.Errorf(stream.Invalid, "evaluate "+s.what(), "each %s needs a list, not a %s", s.elem.ident, v.Kind())
 		}
 	}
+	if nested && s.op != expr {
+		distinctIDs(f.elements)
+	}
 	return nil
+}
+
+// distinctIDs makes the `id` that operators give to elements unique within the document: they number equal elements of one
+// list only, and a nested list exists once per enclosing element. The second of an ID x becomes x+2.
+func distinctIDs(elements []stream.Value) {
+	seen := map[string]int{}
+	for i, v := range elements {
+		id, ok := v.Get("id")
+		if !ok || id.Kind() != stream.String {
+			continue
+		}
+		seen[id.Str()]++
+		if n := seen[id.Str()]; n > 1 {
+			numbered := stream.StringOf(id.Str() + "+" + strconv.Itoa(n))
+			elements[i] = stream.MapOf(append(v.Entries(), stream.Entry{Key: "id", Value: numbered})...)
+		}
+	}
 }
 
 // up finds the element of an outer scope that element i of s lies in.

@@ -80,6 +80,17 @@ func TestNestedElementsMakeRows(t *testing.T) {
 	}
 }
 
+func TestEqualElementsOfSeveralListsHaveTheirOwnIDs(t *testing.T) {
+	f, err := parseFile(t, "testdata/flows-a.good.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := mustEvaluate(t, f, page("a.md", "# One\nsame\n\nsame\n# Two\nsame\n\nsame\n"), newCounted())
+	if len(rows) != 4 {
+		t.Errorf("%d rows, want 4:\n%s", len(rows), printed(rows))
+	}
+}
+
 func TestRouting(t *testing.T) {
 	f, err := parseFile(t, "testdata/flows-f.good.yaml")
 	if err != nil {
