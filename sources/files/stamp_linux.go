@@ -1,0 +1,14 @@
+package files
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+func changed(info fs.FileInfo) (ctime int64, inode uint64) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0
+	}
+	return st.Ctim.Nano(), st.Ino
+}
