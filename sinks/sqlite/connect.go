@@ -34,7 +34,7 @@ func dsn(path, mode string, pragmas ...string) string {
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a drive letter
 	}
-	q := url.Values{"mode": {mode}, "_dqs": {"0"}, "_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
+	q := url.Values{"mode": {mode}, "_dqs": {"0"}, "_pragma": append([]string{"busy_timeout(1000)"}, pragmas...)}
 	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: q.Encode()}).String()
 }
 
