@@ -11,6 +11,7 @@ import (
 )
 
 // OpenAI declares the provider "openai": any server that speaks OpenAI's embeddings protocol.
+// Invariant 7: of its settings, only what can change a vector is part of its results' identity.
 func OpenAI() stream.ProviderSpec {
 	return stream.ProviderSpec{
 		Name: "openai",

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -89,44 +90,35 @@ func chunksOf(t testing.TB, p *splitter, source string) stream.Value {
 	return chunks
 }
 
+var full = flag.Bool("full", false, "replay the whole histories, at several smallest sizes of chunks")
+
 // TestCorpusReuse prints what content-defined cuts save over cuts as late as possible (least = most), and fails when
 // they cost more chunks than they are worth.
 func TestCorpusReuse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a long measurement")
 	}
-	for _, c := range []struct {
-		name  string
-		edits int
-	}{{"cocoindex-docs.ndjson.gz", 400}, {"prometheus-docs.ndjson.gz", 500}} {
-		t.Run(c.name, func(t *testing.T) {
-			edits := history(t, c.name, c.edits)
-			count := cached(t)
-			late := replay(t, &splitter{count: count, max: 256, least: 256, sections: markdownSections}, edits)
-			chosen := replay(t, &splitter{count: count, max: 256, least: 128, sections: markdownSections}, edits)
-			t.Logf("%d edits: cut by content: %d of %d chunks computed, %d live; cut late: %d of %d, %d live",
-				chosen.edits, chosen.computed, chosen.chunks, chosen.live, late.computed, late.chunks, late.live)
+	sizes, limit := []int{256, 128}, 400
+	if *full {
+		sizes, limit = []int{256, 192, 128, 64}, 0
+	}
+	for _, corpus := range []string{"cocoindex-docs.ndjson.gz", "prometheus-docs.ndjson.gz"} {
+		t.Run(corpus, func(t *testing.T) {
+			edits := history(t, corpus, limit)
+			count, err := counterOf("cl100k_base")
+			if err != nil {
+				t.Fatal(err)
+			}
+			costs := map[int]reuse{}
+			for _, least := range sizes {
+				r := replay(t, &splitter{count: count, max: 256, least: least, sections: markdownSections}, edits)
+				t.Logf("%d edits, chunks of %d to 256 tokens: %d of %d computed, %d live", r.edits, least, r.computed, r.chunks, r.live)
+				costs[least] = r
+			}
+			late, chosen := costs[256], costs[128]
 			if chosen.computed*100 > late.computed*103 || chosen.live*100 > late.live*110 {
 				t.Error("cutting by content no longer pays")
 			}
 		})
-	}
-}
-
-// cached counts every distinct text once.
-func cached(t testing.TB) counter {
-	t.Helper()
-	count, err := counterOf("cl100k_base")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]int{}
-	return func(text string) (int, error) {
-		if n, known := seen[text]; known {
-			return n, nil
-		}
-		n, err := count(text)
-		seen[text] = n
-		return n, err
 	}
 }

@@ -89,14 +89,19 @@ func (p *splitter) apply(in stream.Value) (stream.Value, error) {
 	return stream.ListOf(chunks.out...), nil
 }
 
+// usualBytes is more than a token of ordinary text has: a larger section is not counted as a whole.
+const usualBytes = 8
+
 func (p *splitter) pieces(source string, s section) ([]piece, error) {
 	pack := packer{source: source, count: p.count, least: p.least, most: p.max}
-	whole, _, err := pack.fit([]atom{{start: s.start, end: s.end}}, 1)
-	if err != nil || whole.start == whole.end {
-		return nil, err
-	}
-	if whole.tokens <= p.max {
-		return []piece{whole}, nil
+	if s.end-s.start <= p.max*usualBytes {
+		whole, _, err := pack.fit([]atom{{start: s.start, end: s.end}}, 1)
+		if err != nil || whole.start == whole.end {
+			return nil, err
+		}
+		if whole.tokens <= p.max {
+			return []piece{whole}, nil
+		}
 	}
 	pack.most -= p.overlap
 	atoms, err := p.atoms(source, s, pack.most)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -102,6 +103,32 @@ func TestOverlap(t *testing.T) {
 		}
 	}
 	checkSpans(t, in, chunks)
+}
+
+// One operator cuts many documents at the same time.
+func TestConcurrent(t *testing.T) {
+	op, err := Markdown().New(with(32, 8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := []stream.Value{stream.StringOf("# A\n\n" + strings.Repeat("Some words, and 42 more.\n\n", 50))}
+	want, err := op.Apply(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group errgroup.Group
+	for range 8 {
+		group.Go(func() error {
+			got, err := op.Apply(t.Context(), in)
+			if err == nil && !got[0].Equal(want[0]) {
+				err = fmt.Errorf("got %s, want %s", got[0], want[0])
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRefused(t *testing.T) {
@@ -260,15 +287,44 @@ func FuzzSplit(f *testing.F) {
 
 func BenchmarkCount(b *testing.B) {
 	text := strings.Repeat("The quick brown fox jumps over the lazy dog, `code` and all. ", 20)
-	for encoding := range encodings {
-		b.Run(encoding, func(b *testing.B) {
-			count, _ := counterOf(encoding)
-			_, _ = count("load")
+	for name, e := range encodings {
+		codec, err := e.load()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name+"/new", func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				_, _ = count(text)
+				_, _ = codec.Count(text)
 			}
 		})
+		b.Run(name+"/known", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				_, _ = e.count(text)
+			}
+		})
+	}
+}
+
+// Counts are right whether they are remembered, forgotten or new.
+func TestCountsAreForgotten(t *testing.T) {
+	e := newEncoding("cl100k_base")
+	text := strings.Repeat("word ", 20)
+	want, _ := e.count(text)
+	for i := range 2*mostKept + 10 {
+		if i%mostKept == 0 {
+			if n, err := e.count(text); n != want || err != nil {
+				t.Fatalf("%d: %d tokens, %v, want %d", i, n, err, want)
+			}
+		}
+		e.keep(stream.FingerprintBytes(fmt.Append(nil, i)), i)
+		if len(e.young) > mostKept || len(e.old) > mostKept {
+			t.Fatalf("%d and %d counts are kept", len(e.young), len(e.old))
+		}
+	}
+	if _, known := e.recall(stream.FingerprintBytes([]byte("0"))); known {
+		t.Error("a count is never forgotten")
 	}
 }
 
