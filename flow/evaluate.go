@@ -35,19 +35,28 @@ func (p *Program) Evaluate(ctx context.Context, d stream.Document, calls stream.
 }
 
 func (p *Program) evaluate(ctx context.Context, d stream.Document, calls stream.Calls) ([]stream.Row, error) {
+	return p.newEvaluation(d, calls).all(ctx)
+}
+
+func (p *Program) newEvaluation(d stream.Document, calls stream.Calls) *evaluation {
 	e := &evaluation{p: p, doc: d, calls: calls, frames: make([]frame, len(p.scopes)),
 		values: make([][]stream.Value, len(p.steps))}
 	e.frames[0] = frame{elements: make([]stream.Value, 1), parents: make([]int, 1)}
-	if keep, err := e.condition(p.source.where, p.scopes[0], 0); err != nil || !keep {
+	return e
+}
+
+// all evaluates everything. kept stays nil when the source does not keep the document.
+func (e *evaluation) all(ctx context.Context) ([]stream.Row, error) {
+	if keep, err := e.condition(e.p.source.where, e.p.scopes[0], 0); err != nil || !keep {
 		return nil, err
 	}
-	if err := e.run(ctx, p.early); err != nil {
+	if err := e.run(ctx, e.p.early); err != nil {
 		return nil, err
 	}
 	if err := e.keep(); err != nil {
 		return nil, err
 	}
-	if err := e.run(ctx, p.late); err != nil {
+	if err := e.run(ctx, e.p.late); err != nil {
 		return nil, err
 	}
 	return e.rows()
