@@ -9,6 +9,7 @@ import (
 var rebuildCases = []Case{
 	{"a rebuild repairs the rows", repair},
 	{"a rebuild goes on after a crash", continueRebuild},
+	{"a delete during a rebuild is not undone by the switch", deleteDuringRebuild},
 	{"a rebuild that starts again empties the stage", func(t *testing.T, h Harness) {
 		w := start(t, h, chunks)
 		w.apply(unit(chunk("a", "1", 1)))
@@ -131,6 +132,21 @@ func continueRebuild(t *testing.T, h Harness) {
 	heir.apply(unit(chunk("c", "1", 4)))
 	noError(t, heir.sink.Switch(t.Context(), 0, 3), "switch")
 	heir.want("chunks", at(0, chunk("a", "1", 1)), at(2, chunk("b", "1", 3)), at(3, chunk("c", "1", 4)))
+}
+
+// deleteDuringRebuild deletes a row that was staged already, and one that is staged later: both stay deleted, and a row
+// that was written again after its delete stays as written.
+func deleteDuringRebuild(t *testing.T, h Harness) {
+	w := start(t, h, chunks)
+	w.apply(unit(chunk("a", "1", 1)), unit(chunk("b", "1", 2)), unit(chunk("c", "1", 3)))
+	noError(t, w.sink.StartRebuild(t.Context(), 0, 3), "start rebuild")
+	w.stageFrom(0, 0, unit(chunk("a", "1", 1)))
+	w.apply(unit(del("chunks", "a", "1")), unit(del("chunks", "b", "1")), unit(del("chunks", "c", "1")), unit(chunk("c", "1", 9)))
+	w = open(t, h, chunks)
+	w.assign(0)
+	w.stageFrom(0, 1, unit(chunk("b", "1", 2)), unit(chunk("c", "1", 3)))
+	noError(t, w.sink.Switch(t.Context(), 0, 3), "switch")
+	w.want("chunks", at(6, chunk("c", "1", 9)))
 }
 
 // sweep: after a reset the flow writes everything again under a new topic and generation; what it did not write is gone.

@@ -45,7 +45,8 @@ type Case struct {
 
 // Run checks every promise, each against a new target that fresh provides.
 func Run(t *testing.T, fresh func(t *testing.T) Harness) {
-	for _, group := range [][]Case{writeCases, fenceCases, atomicCases, valueCases, shapeCases, rebuildCases, searchCases} {
+	groups := [][]Case{writeCases, fenceCases, atomicCases, valueCases, shapeCases, rebuildCases, searchCases, historyCases}
+	for _, group := range groups {
 		for _, c := range group {
 			t.Run(c.Name, func(t *testing.T) { c.Run(t, fresh(t)) })
 		}

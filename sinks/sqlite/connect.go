@@ -162,7 +162,11 @@ func (tx *txn) run(ctx context.Context, statements ...string) error {
 
 // row reads one row into dest; false when there is none.
 func (tx *txn) row(ctx context.Context, query string, args []any, dest ...any) (bool, error) {
-	err := tx.conn.QueryRowContext(ctx, query, args...).Scan(dest...)
+	s, err := tx.prepared(ctx, query)
+	if err != nil {
+		return false, err
+	}
+	err = s.QueryRowContext(ctx, args...).Scan(dest...)
 	if err == sql.ErrNoRows {
 		return false, nil
 	}

@@ -102,15 +102,14 @@ func (s *Sink) lost(doing string, partition int32) error {
 	return stream.Errorf(stream.Fenced, s.op(doing), "partition %d is not this writer's, or the batch does not follow what is applied", partition)
 }
 
-// advance moves the offset that column names, if this sink holds the partition and the batch follows on.
-func (s *Sink) advance(ctx context.Context, tx *txn, doing, column string, b stream.Batch) error {
-	n, err := tx.exec(ctx, `UPDATE _freshet_offsets SET `+column+` = ? WHERE flow = ? AND target = ? AND partition = ?
-		AND epoch = ? AND `+column+` = ?`, b.To, s.flow, s.target, b.Partition, s.epoch(b.Partition), b.From)
-	if err != nil {
-		return err
+// advance moves the offset that column names, if this sink holds the partition and the batch follows on. It returns the
+// end of a rebuild under way.
+func (s *Sink) advance(ctx context.Context, tx *txn, column string, b stream.Batch) (rebuildEnd sql.NullInt64, err error) {
+	held, err := tx.row(ctx, `UPDATE _freshet_offsets SET `+column+` = ? WHERE flow = ? AND target = ? AND partition = ?
+		AND epoch = ? AND `+column+` = ? RETURNING rebuild_end`,
+		[]any{b.To, s.flow, s.target, b.Partition, s.epoch(b.Partition), b.From}, &rebuildEnd)
+	if err == nil && !held {
+		err = s.lost("write to", b.Partition)
 	}
-	if n != 1 {
-		return s.lost(doing, b.Partition)
-	}
-	return nil
+	return rebuildEnd, err
 }

@@ -67,14 +67,15 @@ func (s *Sink) rebuildLimit(ctx context.Context, tx *txn, partition int32, end i
 func (t *table) switchRows(ctx context.Context, tx *txn, partition int32, limit int64) error {
 	live, stage, list := quoted(t.name), quoted(t.stage), t.columnList()
 	_, err := tx.exec(ctx, fmt.Sprintf(`DELETE FROM %s AS held WHERE _partition = ? AND _version < ? AND NOT EXISTS
-		(SELECT 1 FROM %s AS staged WHERE staged._document = held._document AND staged._key = held._key AND staged._partition = ?)`,
-		live, stage), partition, limit, partition)
+		(SELECT 1 FROM %s AS staged WHERE staged._document = held._document AND staged._key = held._key
+			AND staged._partition = ? AND staged._version < ?)`,
+		live, stage), partition, limit, partition, limit)
 	if err != nil {
 		return err
 	}
 	columns := strings.Join(list, ", ")
-	_, err = tx.exec(ctx, fmt.Sprintf(`INSERT INTO %s AS held (%s) SELECT %s FROM %s WHERE _partition = ? %s WHERE held._version < ? AND (%s)`,
-		live, columns, columns, stage, onConflict(list), differs(list)), partition, limit)
+	_, err = tx.exec(ctx, fmt.Sprintf(`INSERT INTO %s AS held (%s) SELECT %s FROM %s WHERE _partition = ? AND _version < ? %s
+		WHERE held._version < ? AND (%s)`, live, columns, columns, stage, onConflict(list), differs(list)), partition, limit, limit)
 	return err
 }
 

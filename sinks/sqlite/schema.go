@@ -58,7 +58,7 @@ func (s *Sink) checkTable(ctx context.Context, tx *txn, t *table, begun bool) (r
 	case exists && declaration != t.declaration(), !exists && begun:
 		return false, nil
 	case exists:
-		return true, nil
+		return tx.row(ctx, `SELECT 1 FROM sqlite_schema WHERE name = ?`, []any{t.stage}, new(int)) // it may hold a rebuild
 	}
 	return true, s.makeTable(ctx, tx, t)
 }

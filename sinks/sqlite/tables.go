@@ -139,3 +139,10 @@ func onConflict(list []string) string {
 func (t *table) remove(name string) string {
 	return "DELETE FROM " + quoted(name) + " WHERE _document = ? AND _key = ? AND _version < ?"
 }
+
+// noteDelete returns the statement that marks a row in the stage as deleted after the rebuild's end: what stands there
+// with a version from the end on is no row.
+func (t *table) noteDelete() string {
+	return "INSERT INTO " + quoted(t.stage) + ` AS held (_document, _key, _version, _partition) VALUES (?, ?, ?, ?)
+		ON CONFLICT (_document, _key) DO UPDATE SET _version = excluded._version WHERE excluded._version > held._version`
+}

@@ -12,16 +12,16 @@ import (
 // timeLayout sorts as text, and keeps nanoseconds.
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
 
-func (w *rowWriter) bindColumns(values []stream.Value) error {
-	if len(values) != len(w.table.Columns) {
-		return fmt.Errorf("the row has %d columns, the table %d", len(values), len(w.table.Columns))
+func (t *rowWriter) bindColumns(values []stream.Value) error {
+	if len(values) != len(t.table.Columns) {
+		return fmt.Errorf("the row has %d columns, the table %d", len(values), len(t.table.Columns))
 	}
-	for i, c := range w.table.Columns {
+	for i, c := range t.table.Columns {
 		x, err := encode(values[i], c.Type)
 		if err != nil {
 			return fmt.Errorf("column %s: %w", c.Name, err)
 		}
-		w.args = append(w.args, x)
+		t.args = append(t.args, x)
 	}
 	return nil
 }
