@@ -2,7 +2,9 @@ package files
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -33,8 +35,8 @@ type entry struct {
 	Identity string             `cbor:"6,keyasint,omitempty"` // in the first entry of a file only
 }
 
-// index remembers, in memory and in a file, what was published. The file is a sequence of CBOR entries; a later one of
-// a path replaces an earlier one. It is written anew when most of it is outdated.
+// index remembers, in memory and in a file, what was published. The file is a sequence of CBOR byte strings, each an
+// entry with its checksum; a later one of a path replaces an earlier one. It is written anew when most of it is outdated.
 type index struct {
 	path     string
 	identity string
@@ -69,22 +71,49 @@ func (x *index) load() error {
 	}
 	defer f.Close()
 	d := cbor.NewDecoder(bufio.NewReader(f))
-	var first entry
-	if err := d.Decode(&first); err != nil || first.Identity != x.identity {
-		return nil // of something else: everything is published again
+	first, ok, err := decode(d)
+	if !ok || first.Identity != x.identity {
+		return err // of something else: everything is published again
 	}
 	for {
-		var e entry
-		err := d.Decode(&e)
-		if pathError := (*fs.PathError)(nil); errors.As(err, &pathError) {
+		e, ok, err := decode(d)
+		if !ok {
 			return err
-		}
-		if err != nil || e.Path == "" {
-			return nil
 		}
 		x.keep(e)
 	}
 }
+
+// decode reads the next entry; ok is false at the end and before an entry that is not whole. Only a file that can't be
+// read is an error.
+func decode(d *cbor.Decoder) (e entry, ok bool, err error) {
+	var b []byte
+	if err := d.Decode(&b); err != nil {
+		if unreadable := (*fs.PathError)(nil); errors.As(err, &unreadable) {
+			return e, false, err
+		}
+		return e, false, nil
+	}
+	n := len(b) - crc32.Size
+	if n < 0 || crc32.Checksum(b[:n], castagnoli) != binary.BigEndian.Uint32(b[n:]) {
+		return e, false, nil
+	}
+	return e, stream.Unmarshal(b[:n], &e) == nil, nil
+}
+
+func encode(w io.Writer, e entry) error {
+	b, err := stream.Marshal(e)
+	if err != nil {
+		return err
+	}
+	b, err = stream.Marshal(binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	return err
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (x *index) keep(e entry) {
 	if e.Know == gone {
@@ -115,14 +144,6 @@ func (x *index) rewrite() error {
 		return old.Close()
 	}
 	return nil
-}
-
-func encode(w io.Writer, e entry) error {
-	b, err := stream.Marshal(e)
-	if err == nil {
-		_, err = w.Write(b)
-	}
-	return err
 }
 
 func syncDir(dir string) error {

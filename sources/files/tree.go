@@ -26,7 +26,7 @@ type tree struct {
 	info     fs.FileInfo
 	links    map[string]link // links that were followed, by name
 	warned   map[string]bool
-	open     func(root *os.Root, real string) (*os.File, error) // os.Root.Open; tests refuse
+	open     func(root *os.Root, real string) (*os.File, error) // openFile; tests refuse
 }
 
 // link is where a symbolic link leads, below the root.
@@ -77,7 +77,7 @@ func (t *tree) readDir(real string) ([]fs.DirEntry, error) {
 	if real == "" {
 		real = "."
 	}
-	d, err := t.root.Open(real)
+	d, err := t.open(t.root, real)
 	if err != nil {
 		return nil, err
 	}
