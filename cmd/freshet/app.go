@@ -146,6 +146,14 @@ func (a *app) transactionalID() string {
 	return id + "." + hex.EncodeToString(b)
 }
 
+// instance names this process in its groups. On the embedded broker there is only one.
+func (a *app) instance() string {
+	if a.embedded {
+		return ""
+	}
+	return "replica-" + strconv.Itoa(a.replica)
+}
+
 // start builds the parts that the roles ask for; run drives them.
 func (a *app) start(ctx context.Context) error {
 	a.degraded.nodes = map[string]string{}
@@ -163,7 +171,7 @@ func (a *app) startProcessor(ctx context.Context) {
 	a.evaluator = engine.NewEvaluator(ctx, a.flow.Program, &a.totals, engine.Events{Retrying: a.degraded.retrying, Recovered: a.degraded.recovered})
 	a.degraded.log = a.log
 	a.processor = kafka.NewProcessor(kafka.ProcessorConfig{
-		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID(), ControlAddress: a.address,
+		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID(), ControlAddress: a.address, Instance: a.instance(),
 		Engine: engine.Config{Program: a.flow.Program, Source: a.source().Name, Decoder: dec, Salt: salt,
 			Now: func() int64 { return time.Now().UnixNano() }},
 		Evaluator: a.evaluator, Totals: &a.totals, At: crashPoint,

@@ -65,7 +65,7 @@ func runFlow(ctx context.Context, o *options, once, asJSON bool, out io.Writer) 
 	a.warn()
 	report, err := a.serve(ctx, once)
 	if err != nil || !once || ctx.Err() != nil {
-		return asUsage(err)
+		return err
 	}
 	report.Seconds = time.Since(began).Seconds()
 	if asJSON {

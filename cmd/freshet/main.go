@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"github.com/freshet-dev/freshet/flow"
-	"github.com/freshet-dev/freshet/stream"
 )
 
 // Exit codes of every command.
@@ -60,12 +59,4 @@ var errUsage = errors.New("wrong usage")
 // usagef returns an error for exit code 2.
 func usagef(format string, args ...any) error {
 	return &exit{exitUsage, fmt.Sprintf(format, args...)}
-}
-
-// asUsage turns what the user must change in flags or flow into exit code 2; other errors stay.
-func asUsage(err error) error {
-	if stream.KindOf(err) == stream.Usage && err != nil {
-		return &exit{exitUsage, err.Error()}
-	}
-	return err
 }

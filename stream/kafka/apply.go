@@ -89,11 +89,11 @@ func (d *Delivery) begin(ctx context.Context, part *delivered) error {
 }
 
 // late reports whether the next record is older than half of the delete retention, so that deletes may be missing, and
-// the topic's end.
+// the topic's stable end, which no unit crosses.
 func (d *Delivery) late(ctx context.Context, part *delivered) (late bool, end int64, err error) {
 	topic := rowsTopic(d.c.Topics.Flow)
 	err = d.c.Cluster.admin(func(adm *kadm.Client) error {
-		stable, err := ends(adm.ListEndOffsets(ctx, topic))
+		stable, err := ends(adm.ListCommittedOffsets(ctx, topic))
 		if err != nil {
 			return err
 		}
@@ -147,6 +147,7 @@ func (d *Delivery) apply(ctx context.Context, part *delivered) error {
 	rows, bytes := 0, 0
 	for _, r := range part.pending {
 		if part.rebuild != nil && r.Offset >= part.rebuild.End {
+			part.units.cut(part.rebuild.End)
 			if err := d.flush(ctx, part); err != nil {
 				return left(err)
 			}
@@ -186,7 +187,7 @@ func (d *Delivery) flush(ctx context.Context, part *delivered) error {
 	b := stream.Batch{Partition: part.id, From: part.next, To: to, Units: done}
 	write := d.c.Sink.Apply
 	if part.rebuild != nil {
-		b.From, write = part.rebuild.Next, d.c.Sink.Stage
+		b.From, b.To, write = part.rebuild.Next, min(to, part.rebuild.End), d.c.Sink.Stage
 	}
 	if b.To > b.From {
 		d.c.At("S1")

@@ -23,6 +23,7 @@ type DeliveryConfig struct {
 	Sink           stream.Sink                                   // opened
 	Tables         map[string]stream.Table                       // that the target keeps
 	Keep           map[string]func([]stream.Value) (bool, error) // by table: rows it does not keep are deleted; may lack entries
+	Instance       string                                        // static group member; "": a dynamic one
 	ControlAddress string
 	Now            func() time.Time
 	At             func(point string) // named points, for tests; nil: nothing
@@ -73,8 +74,8 @@ func NewDelivery(c DeliveryConfig) *Delivery {
 // retried in place: nothing is skipped, and only this target waits.
 func (d *Delivery) Run(ctx context.Context) (err error) {
 	d.assign = newAssignment(rowsTopic(d.c.Topics.Flow), d.signal)
-	opts := append(d.assign.groupOptions(TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.ControlAddress),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	opts := append(d.assign.groupOptions(TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.Instance, d.c.ControlAddress),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if d.cl, err = d.c.Cluster.client(opts...); err != nil {
 		return err
 	}

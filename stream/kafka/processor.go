@@ -35,6 +35,7 @@ type ProcessorConfig struct {
 	Cluster         Cluster
 	Topics          Topics
 	TransactionalID string // stable for a replica on a real cluster, fresh for each start on the embedded broker
+	Instance        string // static group member; "": a dynamic one
 	ControlAddress  string // carried to the group
 	Engine          engine.Config
 	Evaluator       *engine.Evaluator
@@ -45,6 +46,8 @@ type ProcessorConfig struct {
 	MaxPoll         int           // records of one transaction; 0: 10,000
 	// At is called at the named points of a transaction, for tests that stop the process there; nil: nothing.
 	At func(point string)
+
+	pointed bool // At was given
 }
 
 func (c *ProcessorConfig) defaults() {
@@ -57,7 +60,8 @@ func (c *ProcessorConfig) defaults() {
 	if c.MaxPoll == 0 {
 		c.MaxPoll = 10_000
 	}
-	if c.At == nil {
+	c.pointed = c.At != nil
+	if !c.pointed {
 		c.At = func(string) {}
 	}
 	c.Engine.MaxRecord = MaxRecord
@@ -100,6 +104,7 @@ type owned struct {
 	part    *engine.Partition
 	release func()
 	next    int64 // input offset that is committed
+	read    int64 // offset after the last record read, those of control included; ≥ next
 	logic   stream.Fingerprint
 	failure error // set: the partition is stopped
 }
@@ -218,6 +223,10 @@ func (p *Processor) received(fetches kgo.Fetches) ([]*stream.Record, error) {
 	fetches.EachRecord(func(r *kgo.Record) {
 		if o := p.parts[r.Partition]; o == nil || o.failure != nil || r.Offset < o.next {
 			return // of a partition that left (the transaction's end notices the same), or read before a rewind
+		}
+		p.parts[r.Partition].read = r.Offset + 1
+		if r.Attrs.IsControl() {
+			return
 		}
 		records = append(records, fromKafka(r))
 	})

@@ -56,7 +56,7 @@ func (p *Processor) restore(ctx context.Context, id int32, r ready) (_ *owned, e
 	if err != nil {
 		return nil, &stream.Error{Op: "open the state of partition " + partitionText(id), Kind: stream.Internal, Err: err}
 	}
-	return &owned{id: id, store: store, part: part, next: next, logic: held.Revision}, nil
+	return &owned{id: id, store: store, part: part, next: next, read: next, logic: held.Revision}, nil
 }
 
 func (p *Processor) logs(ctx context.Context, id int32) (l logs, err error) {

@@ -123,8 +123,11 @@ func (a *assignment) partitions() map[int32]bool {
 }
 
 // groupOptions are the options of every group member: classic protocol, cooperative-sticky, offsets in our own hands.
-func (a *assignment) groupOptions(group, address string) []kgo.Opt {
-	return []kgo.Opt{
+//
+// A member with an instance is static: after a crash its next start takes its place at once, where a dynamic member's
+// group waits for the dead one until its session ends.
+func (a *assignment) groupOptions(group, instance, address string) []kgo.Opt {
+	opts := []kgo.Opt{
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(a.topic),
 		kgo.Balancers(newBalancer(address, a.synced)),
@@ -142,12 +145,17 @@ func (a *assignment) groupOptions(group, address string) []kgo.Opt {
 		kgo.FetchMaxPartitionBytes(2 << 20),
 		kgo.FetchMaxBytes(32 << 20),
 		kgo.BrokerMaxReadBytes(100 << 20),
+		kgo.KeepControlRecords(), // they are positions too: what lies before them is done
 	}
+	if instance != "" {
+		opts = append(opts, kgo.InstanceID(instance))
+	}
+	return opts
 }
 
 // newSession joins the processors' group with a transactional producer.
 func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error) {
-	opts := append(a.groupOptions(ProcessorGroup(p.c.Topics.Flow), p.c.ControlAddress),
+	opts := append(a.groupOptions(ProcessorGroup(p.c.Topics.Flow), p.c.Instance, p.c.ControlAddress),
 		kgo.TransactionalID(p.c.TransactionalID),
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -158,6 +166,9 @@ func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error)
 		kgo.MaxBufferedBytes(128<<20),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 	)
+	if p.c.pointed {
+		opts = append(opts, kgo.WithHooks(points{p.c.At}))
+	}
 	gts, err := kgo.NewGroupTransactSession(p.c.Cluster.options(opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", ProcessorGroup(p.c.Topics.Flow), err)

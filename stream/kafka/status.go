@@ -17,7 +17,7 @@ func (p *Processor) publish() {
 	defer p.mu.Unlock()
 	p.judge = verdict{}
 	for id, o := range p.parts {
-		s := PartitionStatus{Partition: id, State: "ready", Next: o.next, Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy()}
+		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.read), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy()}
 		switch {
 		case o.failure != nil:
 			s.State, s.Error = "stopped", o.failure.Error()

@@ -93,10 +93,7 @@ func (p *Processor) finish(r *round) ([]*written, error) {
 }
 
 func (p *Processor) plan(o *owned, tx *engine.Tx, out *engine.Output) *written {
-	w := &written{owned: o, tx: tx, out: out, next: o.next, revision: o.logic}
-	if out.Next >= 0 {
-		w.next = out.Next
-	}
+	w := &written{owned: o, tx: tx, out: out, next: max(o.next, o.read), revision: o.logic}
 	if o.part.Backlog() == 0 {
 		w.revision = p.c.Engine.Program.Logic()
 	}
@@ -172,7 +169,6 @@ func (p *Processor) offsets(all []*written) func(*kmsg.TxnOffsetCommitRequest) e
 			t.Partitions = append(t.Partitions, part)
 		}
 		req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}
-		p.c.At("F8")
 		return nil
 	}
 }
@@ -201,6 +197,7 @@ func (p *Processor) rewind() {
 	offsets := map[int32]kgo.EpochOffset{}
 	for id, o := range p.parts {
 		if o.failure == nil {
+			o.read = o.next
 			offsets[id] = kgo.EpochOffset{Epoch: -1, Offset: o.next}
 		}
 	}
