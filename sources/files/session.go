@@ -26,7 +26,9 @@ type session struct {
 	paths  map[string]bool // watched directories, below the root
 	dirty  map[string]bool // paths to compare; "": all
 	since  time.Time       // of the first of them
-	timer  *time.Timer     // fires when they are due
+	// unwatched: it was logged that a directory has no watch.
+	unwatched bool
+	timer     *time.Timer // fires when they are due
 }
 
 // session runs until ctx ends, the root is gone (errRoot) or something fails. It closes the tree.
@@ -143,10 +145,10 @@ func (s *session) watchDir(dir string) {
 	if err == nil {
 		s.paths[dir] = true
 	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) || s.warned["watch"] {
+	if err == nil || errors.Is(err, fs.ErrNotExist) || s.unwatched {
 		return
 	}
-	s.warned["watch"] = true
+	s.unwatched = true
 	s.log.Warn("a directory can't be watched, so its changes are found at the rescan only; on Linux raise fs.inotify.max_user_watches",
 		"path", path, "error", err)
 }
