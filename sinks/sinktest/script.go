@@ -1,9 +1,9 @@
 package sinktest
 
 import (
+	"context"
 	"encoding/json"
 	"reflect"
-	"testing"
 	"time"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -21,9 +21,18 @@ func originOf(topicID string, generation int64) stream.Origin {
 	return stream.Origin{Flow: flow, Target: target, TopicID: topicID, Generation: generation}
 }
 
+// tester is what the scripts need of a test, or of one run of a random one.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Context() context.Context
+	Cleanup(f func())
+}
+
 // writer is one sink instance with the place it has reached, so that cases read as scripts.
 type writer struct {
-	t    *testing.T
+	t    tester
 	h    Harness
 	sink stream.Sink
 	next map[int32]int64
@@ -31,7 +40,7 @@ type writer struct {
 }
 
 // open makes and opens a sink; its tables must need nothing else.
-func open(t *testing.T, h Harness, tables ...stream.Table) *writer {
+func open(t tester, h Harness, tables ...stream.Table) *writer {
 	t.Helper()
 	w := newWriter(t, h, tables...)
 	changed, err := w.sink.Open(t.Context(), flow, target)
@@ -42,7 +51,7 @@ func open(t *testing.T, h Harness, tables ...stream.Table) *writer {
 	return w
 }
 
-func newWriter(t *testing.T, h Harness, tables ...stream.Table) *writer {
+func newWriter(t tester, h Harness, tables ...stream.Table) *writer {
 	t.Helper()
 	sink, err := h.New(targetTables(tables))
 	noError(t, err, "new")
@@ -52,7 +61,7 @@ func newWriter(t *testing.T, h Harness, tables ...stream.Table) *writer {
 }
 
 // start opens a sink on an empty target and takes partition 0.
-func start(t *testing.T, h Harness, tables ...stream.Table) *writer {
+func start(t tester, h Harness, tables ...stream.Table) *writer {
 	t.Helper()
 	w := open(t, h, tables...)
 	w.begin(0)
@@ -122,7 +131,7 @@ func (w *writer) read(table string) []stream.RowWrite {
 	return rows
 }
 
-func readRows(t *testing.T, sink stream.Sink, table string) ([]stream.RowWrite, error) {
+func readRows(t tester, sink stream.Sink, table string) ([]stream.RowWrite, error) {
 	t.Helper()
 	var rows []stream.RowWrite
 	err := sink.(stream.Reader).ReadRows(t.Context(), table, func(r stream.RowWrite) error {
@@ -192,14 +201,14 @@ func short(id stream.RowID) string {
 	return s[:min(len(s), 120)]
 }
 
-func noError(t *testing.T, err error, doing string) {
+func noError(t tester, err error, doing string) {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("%s: %v (kind %s)", doing, err, stream.KindOf(err))
 	}
 }
 
-func wantKind(t *testing.T, err error, kind stream.ErrorKind, doing string) {
+func wantKind(t tester, err error, kind stream.ErrorKind, doing string) {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("%s: no error, want kind %s", doing, kind)

@@ -19,6 +19,19 @@ var valueCases = []Case{
 	}},
 	{"hostile names", hostileNames},
 	{"hostile documents and keys", hostileKeys},
+	{"text that the target can't hold is refused", func(t *testing.T, h Harness) {
+		if !h.Is.NoNUL {
+			t.Skip("this kind of target holds every text")
+		}
+		w := start(t, h, pages)
+		for _, row := range []stream.RowWrite{page("a", "nul\x00"), page("nul\x00", "A"), put("pages", "a", "nul\x00", stream.StringOf("A"))} {
+			if err := w.sink.Apply(t.Context(), w.batch(0, unit(row))); err == nil {
+				t.Fatalf("row %q with U+0000 was taken", row.RowID)
+			}
+		}
+		w.want("pages")
+		w.apply(unit(page("a", "A")))
+	}},
 	{"a table without columns", func(t *testing.T, h Harness) {
 		w := start(t, h, stream.Table{Name: "bare"})
 		w.apply(unit(put("bare", "a", "1")))

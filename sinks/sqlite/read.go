@@ -16,9 +16,9 @@ func (s *Sink) ReadRows(ctx context.Context, name string, each func(stream.RowWr
 		return stream.Errorf(stream.Usage, s.op("read"), "table %q is not one of this target's", name)
 	}
 	query := fmt.Sprintf("SELECT %s FROM %s ORDER BY _document, _key", strings.Join(t.columnList(), ", "), quoted(t.name))
-	rows, err := s.read.QueryContext(ctx, query)
+	rows, err := s.query(ctx, "read", query)
 	if err != nil {
-		return classed(s.op("read"), s.path, err)
+		return err
 	}
 	defer rows.Close() //nolint:errcheck // Err below tells
 	scan := newScan(t)
@@ -32,6 +32,14 @@ func (s *Sink) ReadRows(ctx context.Context, name string, each func(stream.RowWr
 		}
 	}
 	return classed(s.op("read"), s.path, rows.Err())
+}
+
+func (s *Sink) query(ctx context.Context, doing, query string, args ...any) (*sql.Rows, error) {
+	if s.read == nil {
+		return nil, stream.Errorf(stream.Internal, s.op(doing), "the sink is not open")
+	}
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	return rows, classed(s.op(doing), s.path, err)
 }
 
 // scan reads rows whose columns are columnList's, after those of dest.

@@ -16,9 +16,9 @@ func (s *Sink) Search(ctx context.Context, name, column string, vector stream.Va
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.read.QueryContext(ctx, t.nearest(column), blob(vector.Raw()), len(vector.Raw()), k)
+	rows, err := s.query(ctx, "search", t.nearest(column), blob(vector.Raw()), len(vector.Raw()), k)
 	if err != nil {
-		return nil, classed(s.op("search"), s.path, err)
+		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // Err below tells
 	var hits []stream.Hit
