@@ -1,0 +1,173 @@
+package control
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is what a process serves as /metrics.
+type Metrics struct{ Registry *prometheus.Registry }
+
+// NewMetrics returns metrics of the Go runtime and the process; others may register theirs.
+func NewMetrics() *Metrics {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &Metrics{r}
+}
+
+// handler serves the registered metrics and what the source's status says.
+func (m *Metrics) handler(s Source) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), scrapeWithin)
+		defer cancel()
+		own := prometheus.NewRegistry()
+		own.MustRegister(collector{s.Status(ctx)})
+		promhttp.HandlerFor(prometheus.Gatherers{m.Registry, own}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	})
+}
+
+// scrapeWithin bounds how long a scrape waits for Kafka to say where topics end.
+const scrapeWithin = 2 * time.Second
+
+// collector turns a status into metrics, so that both say the same.
+type collector struct{ status Status }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("freshet_"+name, help, labels, nil)
+}
+
+var (
+	changes      = desc("changes_total", "Changes of documents by how they ended; each is counted once. Pending ones are not in it yet.", "outcome")
+	skipped      = desc("records_skipped_total", "Source records that are no change of a document, by kind.", "kind")
+	evaluations  = desc("documents_evaluated_total", "Documents evaluated.")
+	deletions    = desc("documents_deleted_total", "Documents deleted.")
+	results      = desc("node_results_total", "Results of nodes: computed, or reused from memos.", "node", "how")
+	rowRecords   = desc("rows_written_total", "Row records written to the rows topic.", "table", "op")
+	documents    = desc("documents", "Documents in the state of this process's partitions.")
+	pending      = desc("documents_pending", "Documents whose evaluation is not finished.")
+	quarantined  = desc("documents_quarantined", "Documents that can't be processed until they change.")
+	rejected     = desc("records_rejected", "Records in the state that could not be understood and name no document.")
+	rows         = desc("rows", "Rows in the rows topic.", "table")
+	backlog      = desc("documents_backlog", "Documents that wait for re-evaluation.")
+	partitions   = desc("partitions", "Partitions of this process by state.", "state")
+	sourceLag    = desc("source_lag_records", "Source records still to be processed.")
+	targetLag    = desc("target_lag_records", "Offsets of the rows topic still to be applied to the target.", "target")
+	freshness    = desc("freshness_seconds", "Age of the last change when it became visible in the target.", "target")
+	rebuilding   = desc("target_rebuilding", "1 while the target is rebuilt from the rows topic.", "target")
+	connected    = desc("target_connected", "1 while the target is connected.", "target")
+	applied      = desc("target_rows_applied_total", "Row writes applied to the target.", "target")
+	retries      = desc("target_retries_total", "Writes tried again because the target did not answer.", "target")
+	fenced       = desc("target_fenced_total", "Writes refused because another replica took the partition over.", "target")
+	transactions = desc("transactions_total", "Transactions of the processor.", "result")
+	toRestore    = desc("restore_remaining_records", "Changelog records still to be applied before partitions are ready.")
+	restored     = desc("restored_records_total", "Changelog records applied at assignment.")
+	fetches      = desc("restore_fetches_total", "Fetches that returned changelog records.")
+	divergence   = desc("state_divergence_total", "Partitions whose state did not match the committed offsets. Must be 0.")
+	degraded     = desc("degraded", "Things that do not work now; status names them.")
+)
+
+// Describe implements prometheus.Collector.
+func (collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{changes, skipped, evaluations, deletions, results, rowRecords, documents, pending, quarantined,
+		rejected, rows, backlog, partitions, sourceLag, targetLag, freshness, rebuilding, connected, applied, retries, fenced,
+		transactions, toRestore, restored, fetches, divergence, degraded} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector. What is unknown is left out.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	s, g := c.status, gathering(out)
+	g.counts(s)
+	g.state(s)
+	for _, t := range s.Targets {
+		g.target(t)
+	}
+	g.counter(transactions, s.Transactions.Committed, "committed")
+	g.counter(transactions, s.Transactions.Aborted, "aborted")
+	g.gauge(toRestore, float64(s.Restore.Remaining))
+	g.counter(restored, s.Restore.Records)
+	g.counter(fetches, s.Restore.Fetches)
+	g.counter(divergence, s.Divergences)
+	g.gauge(degraded, float64(len(s.Degraded)))
+}
+
+type gathering chan<- prometheus.Metric
+
+func (g gathering) counter(d *prometheus.Desc, n int64, labels ...string) {
+	g <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+}
+
+func (g gathering) gauge(d *prometheus.Desc, x float64, labels ...string) {
+	g <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, x, labels...)
+}
+
+func (g gathering) counts(s Status) {
+	c := s.Counts
+	g.counter(changes, c.Applied, "applied")
+	g.counter(changes, c.Noop, "noop")
+	g.counter(changes, c.Superseded, "superseded")
+	g.counter(changes, c.Quarantined, "quarantined")
+	g.counter(evaluations, c.Evaluated)
+	g.counter(deletions, c.Deleted)
+	for kind, n := range c.Other {
+		g.counter(skipped, n, kind)
+	}
+	for name, n := range c.Nodes {
+		g.counter(results, n.Computed, name, "computed")
+		g.counter(results, n.Reused, name, "reused")
+	}
+	for name, t := range c.Tables {
+		g.counter(rowRecords, t.Upserts, name, "upsert")
+		g.counter(rowRecords, t.Deletes, name, "delete")
+	}
+}
+
+func (g gathering) state(s Status) {
+	t := Sum(s.Partitions)
+	g.gauge(documents, float64(t.Documents))
+	g.gauge(pending, float64(t.Pending))
+	g.gauge(quarantined, float64(t.Quarantined))
+	g.gauge(rejected, float64(t.Rejected))
+	for table, n := range t.Rows {
+		g.gauge(rows, float64(n), table)
+	}
+	waiting, byState := 0, map[string]int{"restoring": 0, "ready": 0, "re-evaluating": 0, "stopped": 0}
+	for _, p := range s.Partitions {
+		waiting += p.Backlog
+		byState[p.State]++
+	}
+	g.gauge(backlog, float64(waiting))
+	for state, n := range byState {
+		g.gauge(partitions, float64(n), state)
+	}
+	if s.SourceLag != nil {
+		g.gauge(sourceLag, float64(*s.SourceLag))
+	}
+}
+
+func (g gathering) target(t Target) {
+	if t.Lag != nil {
+		g.gauge(targetLag, float64(*t.Lag), t.Target)
+	}
+	if t.Freshness != nil {
+		g.gauge(freshness, *t.Freshness, t.Target)
+	}
+	g.gauge(rebuilding, one(t.Rebuilding), t.Target)
+	g.gauge(connected, one(t.Connected), t.Target)
+	g.counter(applied, t.Rows, t.Target)
+	g.counter(retries, t.Retries, t.Target)
+	g.counter(fenced, t.Fenced, t.Target)
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

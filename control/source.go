@@ -1,0 +1,73 @@
+package control
+
+import (
+	"context"
+	"errors"
+
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+)
+
+// ErrNotHere says that this process does not have what was asked for; another replica may.
+var ErrNotHere = errors.New("not in this process")
+
+// Source is what a process tells of itself and lets others ask of it. All funcs are set and safe for concurrent use.
+type Source struct {
+	Status     func(ctx context.Context) Status // may ask Kafka for lags; what it can't learn stays unknown
+	Partitions func() []Partition               // the processor's, in order; none in a process without the role
+	Ticks      func() map[string]int64          // rounds of each running loop, by name
+	Stores     Stores
+	Search     func(ctx context.Context, q SearchQuery) (SearchResult, error)
+	Rebuild    func(target string) error // begins; ErrNotHere when this process does not deliver to the target
+}
+
+// Stores gives access to the state that a process holds; see kafka.Processor.
+type Stores interface {
+	Held() []int32
+	// Store returns a partition's state until release is called; false when it is not held.
+	Store(partition int32) (s engine.Store, release func(), ok bool)
+}
+
+// NoStores are those of a process that processes nothing.
+type NoStores struct{}
+
+// Held implements Stores.
+func (NoStores) Held() []int32 { return nil }
+
+// Store implements Stores.
+func (NoStores) Store(int32) (engine.Store, func(), bool) { return nil, nil, false }
+
+// SearchQuery asks for the rows of a target that are nearest to a text.
+type SearchQuery struct {
+	Target string
+	Table  string // "": the target's only one
+	Column string // "": the table's only vector
+	Text   string
+	K      int
+}
+
+// SearchResult holds the nearest rows, nearest first.
+type SearchResult struct {
+	Target string `json:"target"`
+	Table  string `json:"table"`
+	Column string `json:"column"`
+	Hits   []Hit  `json:"hits"`
+}
+
+// Hit is one row found.
+type Hit struct {
+	Document string           `json:"document"`
+	Key      string           `json:"key"`
+	Distance float64          `json:"distance"` // cosine distance, 0 is identical
+	Version  string           `json:"version"`
+	Columns  map[string]Value `json:"columns"` // those that are no vectors
+}
+
+// HitOf returns a hit as control tells it.
+func HitOf(h stream.Hit) Hit {
+	out := Hit{Document: h.Document, Key: h.Key, Distance: h.Distance, Version: h.Version.String(), Columns: map[string]Value{}}
+	for _, c := range h.Columns {
+		out.Columns[c.Key] = Value{c.Value}
+	}
+	return out
+}

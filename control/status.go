@@ -1,0 +1,104 @@
+package control
+
+import "github.com/freshet-dev/freshet/stream/engine"
+
+// Status is what a process says of itself now.
+type Status struct {
+	Flow         string        `json:"flow"`
+	Replica      int           `json:"replica"`
+	Roles        []string      `json:"roles"`
+	Partitions   []Partition   `json:"partitions"` // that it processes, in order
+	SourceLag    *int64        `json:"source_lag"` // records of these partitions still to be processed; null: unknown
+	Targets      []Target      `json:"targets"`    // that it delivers to, in order of the flow file
+	Degraded     []string      `json:"degraded"`   // what does not work now, in words
+	Counts       engine.Counts `json:"counts"`     // since the process started
+	Transactions Transactions  `json:"transactions"`
+	Restore      Restore       `json:"restore"`
+	Divergences  int64         `json:"state_divergences"` // must be 0
+}
+
+// Partition is one partition that a process processes.
+type Partition struct {
+	Partition int32        `json:"partition"`
+	State     string       `json:"state"` // restoring, ready, re-evaluating, stopped; stored: nothing runs
+	Next      int64        `json:"next"`  // source offset to be processed next
+	Error     string       `json:"error,omitempty"`
+	Stats     engine.Stats `json:"stats"`
+	Backlog   int          `json:"backlog,omitempty"` // documents that wait for re-evaluation
+	Busy      bool         `json:"busy,omitempty"`    // evaluations run or wait
+}
+
+// Target is a target that a process delivers to.
+type Target struct {
+	Target     string            `json:"target"`
+	Connected  bool              `json:"connected"`
+	Rebuilding bool              `json:"rebuilding"`        // or about to
+	Lag        *int64            `json:"lag"`               // rows-topic offsets still to be applied; null: unknown
+	Freshness  *float64          `json:"freshness_seconds"` // age of the last change when it became visible; null: none yet
+	Partitions []TargetPartition `json:"partitions"`
+	Rows       int64             `json:"rows_applied"` // since the process started, as what follows
+	Retries    int64             `json:"retries"`
+	Fenced     int64             `json:"fenced"` // writes refused because another replica took over
+}
+
+// TargetPartition is one partition of the rows topic that a process delivers.
+type TargetPartition struct {
+	Partition  int32 `json:"partition"`
+	Next       int64 `json:"next"` // rows-topic offset to be applied next
+	Rebuilding bool  `json:"rebuilding,omitempty"`
+}
+
+// Transactions counts the processor's transactions since the process started.
+type Transactions struct {
+	Committed int64 `json:"committed"`
+	Aborted   int64 `json:"aborted"`
+}
+
+// Restore says what was read from the changelog since the process started, and what is still to be read.
+type Restore struct {
+	Remaining int64 `json:"remaining"`
+	Records   int64 `json:"records"`
+	Fetches   int64 `json:"fetches"`
+}
+
+// complete makes empty lists and maps of absent ones, so that readers of the JSON meet no nulls but unknown numbers.
+func (s Status) complete() Status {
+	s.Roles, s.Partitions, s.Targets, s.Degraded = some(s.Roles), some(s.Partitions), some(s.Targets), some(s.Degraded)
+	for i := range s.Partitions {
+		s.Partitions[i].Stats.Rows = filled(s.Partitions[i].Stats.Rows)
+	}
+	for i := range s.Targets {
+		s.Targets[i].Partitions = some(s.Targets[i].Partitions)
+	}
+	s.Counts.Other, s.Counts.Nodes, s.Counts.Tables = filled(s.Counts.Other), filled(s.Counts.Nodes), filled(s.Counts.Tables)
+	return s
+}
+
+func some[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func filled[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return m
+}
+
+// Sum adds up what the state of the partitions holds.
+func Sum(partitions []Partition) engine.Stats {
+	sum := engine.Stats{Rows: map[string]int64{}}
+	for _, p := range partitions {
+		sum.Documents += p.Stats.Documents
+		sum.Pending += p.Stats.Pending
+		sum.Quarantined += p.Stats.Quarantined
+		sum.Rejected += p.Stats.Rejected
+		for t, n := range p.Stats.Rows {
+			sum.Rows[t] += n
+		}
+	}
+	return sum
+}
