@@ -32,10 +32,9 @@ var layers = map[string]layer{
 	"sinks/sinktest":        {imports: []string{"stream"}, testOnly: true},
 	"sources/files":         {imports: []string{"stream"}},
 	"control":               {imports: lower},
-	"view":                  {imports: lower},
-	"web":                   {imports: lower},
-	"cmd/freshet": {imports: append([]string{"operators/*", "sinks/*", "sources/files", "control", "view", "web"},
-		lower...)},
+	"internal/history":      {imports: []string{"stream", "stream/engine", "schemas"}},
+	"cmd/freshet": {imports: append([]string{"operators/*", "sinks/*", "sources/files", "control",
+		"internal/history"}, lower...)},
 
 	"internal/lint":    {},
 	"internal/testenv": {aside: true},
@@ -45,7 +44,6 @@ var layers = map[string]layer{
 	"tools":            {aside: true},
 	"deploy":           {aside: true},
 	"docs":             {aside: true},
-	"python":           {aside: true},
 }
 
 // layerOf finds the layer of a directory; an exact name goes before a pattern.

@@ -57,28 +57,49 @@ func TestEveryRuleFails(t *testing.T) {
 }
 
 func TestDesign(t *testing.T) {
-	const table = "# Freshet\n\n## 9. Packages\n\n| path | imports |\n| --- | --- |\n"
-	complete := table
-	for p := range layers {
-		complete += "| `" + strings.ReplaceAll(p, "*", "<name>") + "/` | see `nothing/` |\n"
-	}
+	const complete = `# Freshet
+## 9. Packages
+
+| path | what lives there |
+| --- | --- |
+| ¬stream/¬, ¬stream/engine/¬ | the nouns, and what moves them |
+| ¬operators/<family>/¬ | the operators, by ¬family/¬ |
+| ¬bench/¬, ¬docs/¬ | benchmarks; pages |
+`
 	tests := map[string]struct {
 		design string
 		says   string // empty: no fault
 	}{
-		"complete":        {complete, ""},
-		"several a line":  {strings.ReplaceAll(complete, "| `bench/`", "| `bench/`, `docs/`"), ""},
-		"package missing": {strings.ReplaceAll(complete, "`statestore/`", "the store"), "does not name `statestore/`"},
-		"package unknown": {complete + "| `helpers/` | |\n", "names `helpers/`"},
-		"another section": {complete + "## 10. Commands\n\n| `helpers/` | |\n", ""},
+		"complete":          {complete, ""},
+		"another section":   {complete + "## 10. Commands\n| ¬helpers/¬ | |\n", ""},
+		"package missing":   {strings.ReplaceAll(complete, "<family>", "split"), "does not name `operators/parse/`"},
+		"parent missing":    {strings.ReplaceAll(complete, "¬stream/¬, ", ""), "does not name `stream/`"},
+		"directory missing": {strings.ReplaceAll(complete, ", ¬docs/¬", ""), "does not name `docs/`"},
+		"without a layer":   {complete + "| ¬stream/extra/¬ | |\n", "layers in internal/lint does not name `stream/extra/`"},
+		"no such directory": {complete + "| ¬statestore/¬ | |\n", "there is no `statestore/`"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			faults := check(load(t, fstest.MapFS{"DESIGN.md": {Data: []byte(tt.design)}}), nil)
+			source := func(name string) *fstest.MapFile {
+				return &fstest.MapFile{Data: []byte("// Package " + name + " is documented.\npackage " + name + "\n")}
+			}
+			var faults []string
+			for _, f := range designFaults(load(t, fstest.MapFS{
+				"DESIGN.md":                {Data: []byte(strings.ReplaceAll(tt.design, "¬", "`"))},
+				"docs/page.md":             {},
+				"stream/stream.go":         source("stream"),
+				"stream/engine/engine.go":  source("engine"),
+				"stream/extra/notes.md":    {},
+				"operators/parse/parse.go": source("parse"),
+				"operators/split/split.go": source("split"),
+				"bench/load/load.go":       source("load"),
+			})) {
+				faults = append(faults, f.Text)
+			}
 			switch {
 			case tt.says == "" && len(faults) > 0:
 				t.Errorf("found %v", faults)
-			case tt.says != "" && (len(faults) != 1 || !strings.Contains(faults[0].Text, tt.says)):
+			case tt.says != "" && (len(faults) != 1 || !strings.Contains(faults[0], tt.says)):
 				t.Errorf("found %v, want %s", faults, tt.says)
 			}
 		})

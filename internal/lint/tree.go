@@ -18,6 +18,7 @@ const module = "github.com/freshet-dev/freshet"
 
 // Tree is a parsed checkout of the module. It isn't changed after Load.
 type Tree struct {
+	fsys   fs.FS
 	files  []*file
 	tops   []string // directories at the root, except hidden ones and build output
 	design []byte   // DESIGN.md at the root; nil when there is none
@@ -37,7 +38,7 @@ type file struct {
 // Load parses every Go file below fsys, whatever its build tags. Hidden directories, testdata, bin and modules of their
 // own are left out. It fails when a file can't be read or parsed.
 func Load(fsys fs.FS) (*Tree, error) {
-	t := &Tree{}
+	t := &Tree{fsys: fsys}
 	set := token.NewFileSet()
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {

@@ -29,7 +29,7 @@ var homes = map[string][]string{
 	"github.com/tiktoken-go/tokenizer":      {"operators/split"},
 	"github.com/linkedin/goavro":            {"schemas"},
 	"github.com/tidwall/gjson":              {"schemas"},
-	"github.com/bmatcuk/doublestar":         {"sources/files"},
+	"github.com/bmatcuk/doublestar":         {"sources/files", "internal/history"},
 	"github.com/fsnotify/fsnotify":          {"sources/files"},
 	"github.com/fxamacker/cbor":             {"stream", "sources/files"},
 	"github.com/zeebo/blake3":               {"stream"},
