@@ -142,6 +142,24 @@ func TestRunWaitsForItsRoot(t *testing.T) {
 	}
 }
 
+func TestAnEmptyRootIsNoReturn(t *testing.T) {
+	p := newPlace(t)
+	w := p.watcher()
+	x, err := w.openIndex(t.Context())
+	p.must(err)
+	defer x.close()
+	if tr := w.returned(x); tr != nil {
+		t.Error("an empty directory was taken for the root")
+		p.must(tr.close())
+	}
+	p.write("a.md", "A")
+	tr := w.returned(x)
+	if tr == nil {
+		t.Fatal("the root was not recognised")
+	}
+	p.must(tr.close())
+}
+
 // A pass that is under way while the root goes away deletes nothing.
 func TestComparisonOfAVanishedRootDeletesNothing(t *testing.T) {
 	p := newPlace(t)

@@ -71,11 +71,12 @@ func (w *Watcher) Run(ctx context.Context) (err error) {
 // rootPoll is how often an absent root is looked for.
 const rootPoll = 200 * time.Millisecond
 
+// reopen waits for the root. An empty directory in its place is no return: it may be what an unmounted volume leaves.
 func (w *Watcher) reopen(ctx context.Context, x *index) (*tree, error) {
 	tick := time.NewTicker(rootPoll)
 	defer tick.Stop()
 	for {
-		if t, err := w.openTree(x); err == nil {
+		if t := w.returned(x); t != nil {
 			w.log.Info("the watched directory is back", "root", w.options.Root)
 			return t, nil
 		}
@@ -85,6 +86,18 @@ func (w *Watcher) reopen(ctx context.Context, x *index) (*tree, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func (w *Watcher) returned(x *index) *tree {
+	t, err := w.openTree(x)
+	if err != nil {
+		return nil
+	}
+	if found, err := t.readDir(""); err != nil || len(found) == 0 {
+		_ = t.close() // it was only read
+		return nil
+	}
+	return t
 }
 
 // openIndex opens the index and adds what the caller knows to be published.
