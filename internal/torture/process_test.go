@@ -151,3 +151,19 @@ func (s *scene) ongoing(ctx context.Context, id string) bool {
 	described, err := s.adm.DescribeTransactions(ctx, id)
 	return err == nil && described[id].Err == nil && described[id].State == "Ongoing"
 }
+
+// dies waits until the process was killed at a point.
+func (s *scene) dies(p *process, point string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.kill()
+		s.t.Fatalf("the process never came to %s\n%s", point, p.out.String())
+	}
+	if !p.killed() {
+		s.t.Fatalf("the process ended by itself before %s: %v\n%s", point, p.err, p.out.String())
+	}
+}

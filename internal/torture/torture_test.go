@@ -50,17 +50,7 @@ func TestKills(t *testing.T) {
 	}
 	for _, point := range points {
 		p := s.start(flow, point+":2")
-		s.until("the process dies at "+point, p, func(context.Context) bool {
-			select {
-			case <-p.done:
-				return true
-			default:
-				return false
-			}
-		})
-		if !p.killed() {
-			t.Fatalf("at %s the process ended by itself: %v\n%s", point, p.err, p.out.String())
-		}
+		s.dies(p, point)
 	}
 	polls := stop()
 
@@ -145,10 +135,7 @@ func TestCutBack(t *testing.T) {
 	for _, point := range []string{"F4", "F6", "F8", "F11"} {
 		write(8, 5)
 		p := s.start(flow, point+":1")
-		<-p.done
-		if !p.killed() {
-			t.Fatalf("at %s: %v\n%s", point, p.err, p.out.String())
-		}
+		s.dies(p, point)
 		write(7, 3)
 		s.finish(flow)
 		if got := declared(t.Context(), t, s.db.URL, "cut"); got != before {
