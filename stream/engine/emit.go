@@ -30,11 +30,25 @@ func (t *Tx) Finish() (*Output, error) {
 			return nil, err
 		}
 	}
-	if len(t.ov.written) > 0 {
+	if len(t.ov.written) > 0 || t.next >= 0 {
+		t.see()
 		t.ov.put([]byte{keyStats}, encode(t.stats))
 	}
 	out.Entries, out.Counts, out.Stats = t.ov.entries(), t.counts, t.stats
 	return out, nil
+}
+
+// see adds the transaction's changes to those counted since the partition's first.
+func (t *Tx) see() {
+	s := &t.stats.Seen
+	s.Applied += t.counts.Applied
+	s.Noop += t.counts.Noop
+	s.Superseded += t.counts.Superseded
+	s.Quarantined += t.counts.Quarantined
+	s.Pending = t.stats.Pending
+	for _, n := range t.counts.Other {
+		s.Other += n
+	}
 }
 
 // MarkPass notes that the first full pass of a generation was marked in the rows topic; call it before Finish.

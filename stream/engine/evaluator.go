@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 
@@ -37,6 +38,7 @@ type Evaluator struct {
 	group   sync.WaitGroup
 
 	mu       sync.Mutex
+	trial    trial
 	finished []*Evaluation
 	wake     chan struct{} // one token while finished is not empty
 }
@@ -77,8 +79,42 @@ func (e *Evaluator) evaluate(ctx context.Context, ev *Evaluation) {
 	e.totals.Add(Counts{Nodes: c.nodes}) // what was computed was computed, also when the evaluation is dropped
 }
 
+// trial watches the first evaluations: a formula that fails on all of them is wrong, not the documents.
+type trial struct {
+	passed bool
+	failed int
+	op     string
+	err    error
+}
+
+const trialDocuments = 100
+
+func (t *trial) judge(err error) {
+	var e *stream.Error
+	switch {
+	case t.passed || errors.Is(err, context.Canceled):
+	case err == nil, !errors.As(err, &e), e.Kind != stream.Invalid, t.failed > 0 && e.Op != t.op:
+		t.passed = true
+	default:
+		t.failed, t.op, t.err = t.failed+1, e.Op, err
+	}
+}
+
+// Hopeless returns an error when every one of the first documents failed in the same way: the flow stops then, rather
+// than quarantine a corpus.
+func (e *Evaluator) Hopeless() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.trial.passed || e.trial.failed < trialDocuments {
+		return nil
+	}
+	return stream.Errorf(stream.Usage, "evaluate flow "+e.program.Flow(), "each of the first %d documents failed alike, the last with: %w; "+
+		"correct the flow", e.trial.failed, e.trial.err)
+}
+
 func (e *Evaluator) queue(ev *Evaluation) {
 	e.mu.Lock()
+	e.trial.judge(ev.err)
 	e.finished = append(e.finished, ev)
 	e.mu.Unlock()
 	select {

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 
+	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -82,6 +83,7 @@ type Stats struct {
 	Quarantined int64            `cbor:"3,keyasint" json:"quarantined"`
 	Rejected    int64            `cbor:"4,keyasint" json:"rejected"`
 	Rows        map[string]int64 `cbor:"5,keyasint" json:"rows"`
+	Seen        schemas.Counts   `cbor:"6,keyasint" json:"-"` // changes since the partition's first
 }
 
 func docKey(kind byte, doc stream.Fingerprint, rest ...byte) []byte {

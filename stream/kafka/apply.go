@@ -142,16 +142,16 @@ const (
 	batchBytes = 8 << 20
 )
 
-// apply writes the polled records of a partition, in batches that end with a whole unit.
-func (d *Delivery) apply(ctx context.Context, part *delivered) error {
+// applyPolled writes the polled records of a partition, in batches that end with a whole unit.
+func (d *Delivery) applyPolled(ctx context.Context, part *delivered) error {
 	rows, bytes := 0, 0
 	for _, r := range part.pending {
 		if part.rebuild != nil && r.Offset >= part.rebuild.End {
 			part.units.cut(part.rebuild.End)
 			if err := d.flush(ctx, part); err != nil {
-				return left(err)
+				return err
 			}
-			return left(d.endRebuild(ctx, part))
+			return d.endRebuild(ctx, part)
 		}
 		if err := part.units.add(r); err != nil {
 			return &stream.Error{Op: fmt.Sprintf("read row record %d of partition %d", r.Offset, part.id), Kind: stream.Usage, Err: err}
@@ -159,23 +159,25 @@ func (d *Delivery) apply(ctx context.Context, part *delivered) error {
 		rows, bytes = rows+1, bytes+len(r.Value)
 		if rows >= batchRows || bytes >= batchBytes || part.units.mark {
 			if err := d.flush(ctx, part); err != nil {
-				return left(err)
+				return err
 			}
 			rows, bytes = 0, 0
 		}
 	}
 	if err := d.flush(ctx, part); err != nil {
-		return left(err)
+		return err
 	}
 	if part.rebuild != nil && part.units.whole >= part.rebuild.End {
-		return left(d.endRebuild(ctx, part))
+		return d.endRebuild(ctx, part)
 	}
 	return nil
 }
 
-// left swallows that a partition left: its new owner goes on.
-func left(err error) error {
+// apply writes what was polled of a partition; that it left meanwhile is no error, its new owner goes on.
+func (d *Delivery) apply(ctx context.Context, part *delivered) error {
+	err := d.applyPolled(ctx, part)
 	if errors.Is(err, errLeft) {
+		part.left = true
 		return nil
 	}
 	return err

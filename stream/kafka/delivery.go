@@ -59,6 +59,7 @@ type delivered struct {
 	next    int64 // applied up to here, exclusive
 	rebuild *stream.Rebuild
 	pending []*kgo.Record // of the current poll
+	left    bool          // fenced: another writer took it, or it is to be taken anew
 }
 
 // NewDelivery returns a delivery; Run does the work.
@@ -229,6 +230,11 @@ func (d *Delivery) applyAll(ctx context.Context) error {
 	var all error
 	for err := range errs {
 		all = errors.Join(all, err)
+	}
+	for id, part := range d.parts {
+		if part.left {
+			d.drop(id) // if the group still gives it to us, the next round takes it under a new fence
+		}
 	}
 	return all
 }

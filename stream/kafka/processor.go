@@ -118,6 +118,7 @@ func NewProcessor(c ProcessorConfig) *Processor {
 // Run processes until ctx ends (nil) or something needs a person (the error says what). A session whose transaction
 // ended in an unknown way is rebuilt with the same transactional ID, which settles it.
 func (p *Processor) Run(ctx context.Context) error {
+	fenced := 0
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		began := p.Metrics.Commits.Load()
 		err := p.session(ctx)
@@ -127,8 +128,14 @@ func (p *Processor) Run(ctx context.Context) error {
 		if fatal(err) {
 			return err
 		}
-		if p.Metrics.Commits.Load() > began {
-			wait = 100 * time.Millisecond
+		if p.Metrics.Commits.Load() > began+10 {
+			wait, fenced = 100*time.Millisecond, 0
+		}
+		// Once is a transaction that timed out, e.g. while the process was stopped; again and again is a twin.
+		if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
+			if fenced++; fenced == 3 {
+				return p.twin(err)
+			}
 		}
 		p.log.Warn("the processor starts a new session", "flow", p.c.Topics.Flow, "reason", err, "wait", wait)
 		if pause(ctx, wait) != nil {
@@ -137,13 +144,18 @@ func (p *Processor) Run(ctx context.Context) error {
 	}
 }
 
+// twin says that another process took this replica's place.
+func (p *Processor) twin(err error) error {
+	return stream.Errorf(stream.Usage, "process flow "+p.c.Topics.Flow, "another process runs as the same replica (%w); give each running "+
+		"replica its own --replica N", err)
+}
+
 // errRestart ends a session that is to be begun anew.
 var errRestart = errors.New("session ended")
 
 // fatal reports whether a new session can't help.
 func fatal(err error) bool {
-	var fenced = errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
-	return fenced || stream.KindOf(err) == stream.Usage || errors.As(err, new(*stream.Error)) && stream.KindOf(err) == stream.Internal
+	return stream.KindOf(err) == stream.Usage || errors.As(err, new(*stream.Error)) && stream.KindOf(err) == stream.Internal
 }
 
 // session joins the group and works until the session breaks.
@@ -212,6 +224,8 @@ func (p *Processor) received(fetches kgo.Fetches) ([]*stream.Record, error) {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):
 		case errors.Is(e.Err, kgo.ErrClientClosed):
 			return nil, errRestart
+		case errors.Is(e.Err, kerr.FencedInstanceID):
+			return nil, p.twin(e.Err)
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):
 			p.stop(e.Partition, stream.Errorf(stream.Usage, fmt.Sprintf("read %s/%d", e.Topic, e.Partition), "the next offset is no "+
 				"longer in the topic: records were deleted before they were processed; run: freshet reset -f FLOW"))

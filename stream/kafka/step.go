@@ -41,6 +41,9 @@ func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
 		}
 	}
 	defer p.publish()
+	if err := p.c.Evaluator.Hopeless(); err != nil {
+		return err
+	}
 	if len(broken) > 0 {
 		return p.breakOff(ctx, r, broken)
 	}

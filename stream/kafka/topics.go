@@ -47,7 +47,8 @@ type Topics struct {
 	Flow        string
 	Source      string
 	Partitions  int32
-	RowsID      string // topic IDs, as text
+	SourceID    string // topic IDs, as text
+	RowsID      string
 	ChangelogID string
 	Retention   Retention
 	Generation  schemas.Generation
@@ -176,10 +177,11 @@ func leaders(d kadm.TopicDetail) bool {
 
 // describe reads the topic IDs and the retention.
 func (t *Topics) describe(ctx context.Context, adm *kadm.Client) error {
-	details, err := adm.ListTopics(ctx, rowsTopic(t.Flow), changelogTopic(t.Flow))
+	details, err := adm.ListTopics(ctx, t.Source, rowsTopic(t.Flow), changelogTopic(t.Flow))
 	if err != nil {
 		return &stream.Error{Op: "look up the topics of flow " + t.Flow, Kind: stream.Transient, Err: err}
 	}
+	t.SourceID = details[t.Source].ID.String()
 	t.RowsID, t.ChangelogID = details[rowsTopic(t.Flow)].ID.String(), details[changelogTopic(t.Flow)].ID.String()
 	configs, err := adm.DescribeTopicConfigs(ctx, changelogTopic(t.Flow))
 	if err != nil {

@@ -19,6 +19,7 @@ type written struct {
 	owned    *owned
 	tx       *engine.Tx
 	out      *engine.Output
+	mark     bool  // the generation's first pass ends with this transaction
 	next     int64 // input offset to be committed
 	revision stream.Fingerprint
 	progress *kgo.Record
@@ -59,24 +60,10 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 
 // finish decides every document of the round; partitions that have nothing to write are left out.
 func (p *Processor) finish(r *round) ([]*written, error) {
-	outs := make(map[int32]*engine.Output, len(r.txs))
-	for id, tx := range r.txs {
-		o := r.from[id]
-		if p.passDue(o) {
-			tx.MarkPass(p.c.Topics.Generation.Generation)
-		}
-		outs[id] = nil
-	}
-	results := make(chan struct {
-		id  int32
-		out *engine.Output
-	}, len(r.txs))
+	results := make(chan *written, len(r.txs))
 	broken := r.each(func(id int32, tx *engine.Tx) error {
-		out, err := tx.Finish()
-		results <- struct {
-			id  int32
-			out *engine.Output
-		}{id, out}
+		w, err := p.plan(r.from[id], tx)
+		results <- w
 		return err
 	})
 	close(results)
@@ -84,20 +71,24 @@ func (p *Processor) finish(r *round) ([]*written, error) {
 		return nil, &stream.Error{Op: "read the state", Kind: stream.Transient, Err: err}
 	}
 	var all []*written
-	for res := range results {
-		if !res.out.Empty() {
-			all = append(all, p.plan(r.from[res.id], r.txs[res.id], res.out))
+	for w := range results {
+		if w.out != nil && !w.out.Empty() {
+			all = append(all, w)
 		}
 	}
 	return all, nil
 }
 
-func (p *Processor) plan(o *owned, tx *engine.Tx, out *engine.Output) *written {
-	w := &written{owned: o, tx: tx, out: out, next: max(o.next, o.read), revision: o.logic}
+func (p *Processor) plan(o *owned, tx *engine.Tx) (w *written, err error) {
+	w = &written{owned: o, tx: tx, next: max(o.next, o.read), revision: o.logic}
+	if w.mark = p.passDue(o) && tx.Open() == 0; w.mark {
+		tx.MarkPass(p.c.Topics.Generation.Generation)
+	}
+	w.out, err = tx.Finish()
 	if o.part.Backlog() == 0 {
 		w.revision = p.c.Engine.Program.Logic()
 	}
-	return w
+	return w, err
 }
 
 // produce sends all records and waits until they are acknowledged.
@@ -112,8 +103,8 @@ func (p *Processor) produce(ctx context.Context, all []*written) error {
 				p.c.At("F3")
 			}
 		}
-		if g := p.c.Topics.Generation; p.passDue(w.owned) {
-			mark := schemas.EncodeMark(schemas.MarkGenerationPass, g.Generation)
+		if w.mark {
+			mark := schemas.EncodeMark(schemas.MarkGenerationPass, p.c.Topics.Generation.Generation)
 			send(toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &mark))
 		}
 	}
@@ -140,7 +131,7 @@ func (p *Processor) produce(ctx context.Context, all []*written) error {
 
 func (p *Processor) progress(w *written) schemas.Progress {
 	return schemas.Progress{Generation: p.c.Topics.Generation.Generation, Revision: w.revision,
-		Input: map[string]int64{p.c.Topics.Source: w.next}, Watermark: w.out.Watermark, Reevaluated: w.revision == p.c.Engine.Program.Logic()}
+		Input: map[string]int64{p.c.Topics.Source: w.next}, Counts: w.out.Stats.Seen, Watermark: w.out.Watermark, Reevaluated: w.revision == p.c.Engine.Program.Logic()}
 }
 
 func toKafka(topic string, partition int32, r *stream.Record) *kgo.Record {
