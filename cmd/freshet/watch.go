@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -31,10 +32,14 @@ func (a *app) startWatcher() error {
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(filepath.Dir(a.flowFile), root)
 	}
+	if err := os.MkdirAll(a.dataDir, 0o755); err != nil {
+		return usagef("data directory %s can't be made: %v; choose another with --data-dir", a.dataDir, err)
+	}
 	w, err := files.New(files.Options{
 		Root: root, Include: s.Settings.Strings("include"), Exclude: s.Settings.Strings("exclude"),
 		Rescan:   time.Duration(s.Settings.Int("rescan")),
 		MaxBytes: int64(s.Settings.Int("max_bytes")), IndexPath: filepath.Join(a.dataDir, "watch-"+s.Name+".index"),
+		Identity: a.topics.SourceID,
 		Known: func(ctx context.Context) ([]string, error) { return a.knownFiles(ctx, s.Name) },
 	}, filePublisher{s.Name, pub}, a.log)
 	if err != nil {
