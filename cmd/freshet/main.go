@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/freshet-dev/freshet/flow"
+	"github.com/freshet-dev/freshet/stream"
 )
 
 // Exit codes of every command.
@@ -59,4 +60,13 @@ var errUsage = errors.New("wrong usage")
 // usagef returns an error for exit code 2.
 func usagef(format string, args ...any) error {
 	return &exit{exitUsage, fmt.Sprintf(format, args...)}
+}
+
+// asUsage gives an error of kind Usage exit code 2: the command was asked for what can't be. While a flow runs such an
+// error is a failure instead.
+func asUsage(err error) error {
+	if err != nil && stream.KindOf(err) == stream.Usage {
+		return &exit{exitUsage, err.Error()}
+	}
+	return err
 }
