@@ -75,11 +75,11 @@ type Processor struct {
 
 	gts    *kgo.GroupTransactSession
 	assign *assignment
-	judge  verdict
 
-	mu     sync.Mutex // guards parts and opened against readers of Status
-	parts  map[int32]*owned
-	opened []*opening
+	mu        sync.Mutex // guards what follows against readers of Status
+	parts     map[int32]*owned
+	opened    []*opening
+	published []PartitionStatus
 
 	Metrics ProcessorMetrics
 }

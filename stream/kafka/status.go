@@ -11,11 +11,11 @@ import (
 	"github.com/freshet-dev/freshet/stream/engine"
 )
 
-// snapshot is what the loop publishes after each round, so that status never touches the loop's own structures.
+// publish notes after each round what Status says, so that asking never touches the loop's own structures.
 func (p *Processor) publish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.judge = verdict{}
+	p.published = nil
 	for id, o := range p.parts {
 		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.read), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy()}
 		switch {
@@ -24,20 +24,15 @@ func (p *Processor) publish() {
 		case s.Backlog > 0:
 			s.State = "re-evaluating"
 		}
-		p.judge.partitions = append(p.judge.partitions, s)
+		p.published = append(p.published, s)
 	}
-}
-
-// verdict is the loop's last word on its partitions.
-type verdict struct {
-	partitions []PartitionStatus
 }
 
 // Status returns the replica's partitions, in order.
 func (p *Processor) Status() []PartitionStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := append([]PartitionStatus(nil), p.judge.partitions...)
+	out := append([]PartitionStatus(nil), p.published...)
 	for _, o := range p.opened {
 		out = append(out, PartitionStatus{Partition: o.id, State: "restoring"})
 	}

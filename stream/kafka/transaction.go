@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -95,13 +96,16 @@ func (p *Processor) plan(o *owned, tx *engine.Tx) (w *written, err error) {
 func (p *Processor) produce(ctx context.Context, all []*written) error {
 	first := kgo.AbortingFirstErrPromise(p.gts.Client())
 	send := func(r *kgo.Record) { p.gts.Produce(ctx, r, first.Promise()) }
-	n := 0
+	var acknowledged atomic.Int64
 	for _, w := range all {
 		for i := range w.out.Rows {
-			send(toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &w.out.Rows[i]))
-			if n++; n == 2 {
-				p.c.At("F3")
-			}
+			done := first.Promise()
+			p.gts.Produce(ctx, toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &w.out.Rows[i]), func(r *kgo.Record, err error) {
+				done(r, err)
+				if acknowledged.Add(1) == 2 {
+					p.c.At("F3")
+				}
+			})
 		}
 		if w.mark {
 			mark := schemas.EncodeMark(schemas.MarkGenerationPass, p.c.Topics.Generation.Generation)
