@@ -196,8 +196,9 @@ func (t *Tx) forget(d *document) {
 // rowChange is one row record to come: an upsert with its row, or a delete.
 type rowChange struct {
 	id  stream.RowID
-	row *stream.Row
+	row *stream.Row // nil: delete
 	fp  stream.Fingerprint
+	new bool // the row was not there before
 }
 
 // emit diffs rows against those last emitted and appends the records of the difference, as one unit. A document whose
@@ -224,22 +225,16 @@ func (t *Tx) emit(d *document, rows []stream.Row, out *Output) (refused, err err
 }
 
 func (t *Tx) diff(d *document, rows []stream.Row) ([]rowChange, error) {
-	held := map[stream.RowID]stream.Fingerprint{}
-	if d.header.Rows > 0 {
-		old, err := emittedRows(t.p.Store, d.fp)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range old {
-			held[stream.RowID{Table: r.Table, Document: d.id, Key: r.Key}] = r.Fingerprint
-		}
+	held, err := t.heldRows(d, rows)
+	if err != nil {
+		return nil, err
 	}
 	var changes []rowChange
 	for i := range rows {
 		id := stream.RowID{Table: rows[i].Table, Document: d.id, Key: rows[i].Key}
 		fp := rows[i].Fingerprint()
 		if old, ok := held[id]; !ok || old != fp {
-			changes = append(changes, rowChange{id, &rows[i], fp})
+			changes = append(changes, rowChange{id, &rows[i], fp, !ok})
 		}
 		delete(held, id)
 	}
@@ -251,6 +246,35 @@ func (t *Tx) diff(d *document, rows []stream.Row) ([]rowChange, error) {
 		return a.Table < b.Table || a.Table == b.Table && a.Key < b.Key
 	})
 	return changes, nil
+}
+
+// fewRows is up to how many rows single look-ups beat a scan.
+const fewRows = 4
+
+// heldRows returns the fingerprints of the rows last emitted. Where they are few, looking up the keys of the new rows
+// usually finds them all.
+func (t *Tx) heldRows(d *document, rows []stream.Row) (map[stream.RowID]stream.Fingerprint, error) {
+	held := make(map[stream.RowID]stream.Fingerprint, d.header.Rows)
+	if d.header.Rows <= fewRows && len(rows) <= fewRows {
+		for i := 0; i < len(rows) && len(held) < d.header.Rows; i++ {
+			var r emittedRow
+			ok, err := t.ov.load(rowKey(d.fp, rows[i].Table, rows[i].Key), &r)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				held[stream.RowID{Table: r.Table, Document: d.id, Key: r.Key}] = r.Fingerprint
+			}
+		}
+	}
+	if len(held) == d.header.Rows {
+		return held, nil
+	}
+	old, err := emittedRows(t.p.Store, d.fp)
+	for _, r := range old {
+		held[stream.RowID{Table: r.Table, Document: d.id, Key: r.Key}] = r.Fingerprint
+	}
+	return held, err
 }
 
 func (t *Tx) encodeRows(d *document, changes []rowChange) ([]stream.Record, error) {
@@ -286,8 +310,7 @@ func (t *Tx) noteRow(d *document, c rowChange) {
 		t.counts.table(c.id.Table, TableCount{Deletes: 1})
 		return
 	}
-	// Rows of a document are written once in a transaction, so the base tells whether this one is new.
-	if _, had, err := t.p.Store.Get(key); err == nil && !had {
+	if c.new {
 		t.stats.Rows[c.id.Table]++
 	}
 	t.ov.put(key, encode(emittedRow{Table: c.id.Table, Key: c.id.Key, Fingerprint: c.fp}))
