@@ -48,7 +48,8 @@ type app struct {
 	watcher   *watcher
 	closers   []func()
 	address   string // of the control HTTP
-	degraded  degradation
+	controlled
+	degraded degradation
 
 	mu         sync.Mutex
 	deliveries map[string]*kafka.Delivery // by target, once its sink is open
@@ -101,6 +102,7 @@ func (a *app) kafkaSource() kafka.Source {
 // connect reaches the brokers, starting the embedded one where it is asked for.
 func (a *app) connect(ctx context.Context) error {
 	a.cluster = kafka.Cluster{Brokers: a.flow.Kafka.Brokers, Log: a.log, Embedded: a.embedded}
+	a.observe()
 	if a.embedded {
 		if err := a.startBroker(); err != nil {
 			return err

@@ -1,6 +1,195 @@
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
 
-// serveControl starts the process's control HTTP.
-func (a *app) serveControl(context.Context) error { return nil }
+	"github.com/freshet-dev/freshet/control"
+	"github.com/freshet-dev/freshet/flow"
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/kafka"
+)
+
+// controlled is what a process needs to be looked at and asked.
+type controlled struct {
+	metrics   *control.Metrics
+	listener  net.Listener
+	searching sync.RWMutex // held shared by searches; exclusively when a sink leaves
+}
+
+// observe counts what the process's Kafka clients do.
+func (a *app) observe() {
+	a.metrics = control.NewMetrics()
+	a.cluster.Hooks = append(a.cluster.Hooks, kafka.NewClientMetrics(a.metrics.Registry))
+}
+
+// listenControl takes the address of the process's control HTTP, which the groups are told of when they are joined.
+func (a *app) listenControl() (err error) {
+	if a.listener, err = control.Listen(a.listen); err != nil {
+		return err
+	}
+	a.address = a.listener.Addr().String()
+	a.closers = append(a.closers, func() { _ = a.listener.Close() }) // for a start that fails; else it is closed already
+	return nil
+}
+
+// serveControl answers until ctx ends. Commands find a `freshet dev` by a file in its data directory.
+func (a *app) serveControl(ctx context.Context) error {
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := control.NewServer(a.controlSource(), a.metrics).Serve(ctx, a.listener); err != nil {
+			a.log.Error("the control HTTP ended; the flow goes on", "error", err)
+		}
+	}()
+	a.closers = append(a.closers, func() { <-served })
+	if !a.embedded {
+		return nil
+	}
+	path := a.addressFile()
+	if err := errors.Join(os.WriteFile(path+".new", []byte(a.address), 0o644), os.Rename(path+".new", path)); err != nil {
+		return &stream.Error{Op: "write " + path, Kind: stream.Usage, Err: err}
+	}
+	a.closers = append(a.closers, func() { _ = os.Remove(path) }) // one that stays is noticed: nobody answers there
+	return nil
+}
+
+func (a *app) addressFile() string { return filepath.Join(a.dataDir, "control.addr") }
+
+func (a *app) controlSource() control.Source {
+	s := control.Source{Status: a.status, Partitions: a.partitions, Ticks: a.ticks, Stores: control.NoStores{},
+		Search: a.searchHere, Rebuild: a.rebuildHere}
+	if a.processor != nil {
+		s.Stores = a.processor
+	}
+	return s
+}
+
+func (a *app) partitions() []control.Partition {
+	if a.processor == nil {
+		return nil
+	}
+	var out []control.Partition
+	for _, p := range a.processor.Status() {
+		out = append(out, control.Partition(p))
+	}
+	return out
+}
+
+// ticks are the rounds of the loops. One that waits for a target that is away turns as well.
+func (a *app) ticks() map[string]int64 {
+	t := map[string]int64{}
+	if a.processor != nil {
+		t["processor"] = a.processor.Metrics.Ticks.Load()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, d := range a.deliveries {
+		t["target "+name] = d.Metrics.Ticks.Load() + d.Metrics.Retries.Load()
+	}
+	return t
+}
+
+// status says what the process does. Lags need Kafka; without its answer they stay unknown.
+func (a *app) status(ctx context.Context) control.Status {
+	s := control.Status{Flow: a.flow.Name, Replica: a.replica, Roles: a.roles, Degraded: a.degraded.list(),
+		Counts: a.totals.Snapshot(), Partitions: a.partitions()}
+	if a.processor != nil {
+		m := &a.processor.Metrics
+		s.Transactions = control.Transactions{Committed: m.Commits.Load(), Aborted: m.Aborts.Load()}
+		s.Restore = control.Restore{Remaining: m.RestoreRemaining.Load(), Records: m.RestoredRecords.Load(), Fetches: m.RestoreFetches.Load()}
+		s.Divergences = m.Divergences.Load()
+		s.SourceLag = a.sourceLag(ctx, s.Partitions)
+	}
+	for _, p := range s.Partitions {
+		if p.Error != "" {
+			s.Degraded = append(s.Degraded, "partition stopped: "+p.Error)
+		}
+	}
+	ends, err := a.cluster.RowsEnds(ctx, a.topics)
+	if err != nil {
+		ends = nil
+	}
+	for _, t := range a.flow.Targets {
+		if a.delivers(t.Name) {
+			s.Targets = append(s.Targets, a.targetStatus(t.Name, ends))
+		}
+	}
+	return s
+}
+
+// sourceLag is nil while it can't be known: a partition that is being restored does not know where it is.
+func (a *app) sourceLag(ctx context.Context, parts []control.Partition) *int64 {
+	ends, err := a.cluster.SourceEnds(ctx, a.topics)
+	if err != nil {
+		return nil
+	}
+	var lag int64
+	for _, p := range parts {
+		if p.State == "restoring" {
+			return nil
+		}
+		lag += max(0, ends[p.Partition]-p.Next)
+	}
+	return &lag
+}
+
+// targetStatus says how far a target is; with nil ends its lag is unknown.
+func (a *app) targetStatus(name string, ends kafka.Ends) control.Target {
+	t := control.Target{Target: name}
+	d := a.delivery(name)
+	if d == nil {
+		return t
+	}
+	t.Connected, t.Rebuilding = true, d.RebuildAsked()
+	var lag int64
+	for _, p := range d.Status() {
+		t.Partitions = append(t.Partitions, control.TargetPartition(p))
+		t.Rebuilding = t.Rebuilding || p.Rebuilding
+		lag += max(0, ends[p.Partition]-p.Next)
+	}
+	if ends != nil {
+		t.Lag = &lag
+	}
+	if ns := d.Metrics.FreshnessNanoseconds.Load(); ns != 0 {
+		seconds := float64(ns) / 1e9
+		t.Freshness = &seconds
+	}
+	t.Rows, t.Retries, t.Fenced = d.Metrics.Rows.Load(), d.Metrics.Retries.Load(), d.Metrics.Fenced.Load()
+	return t
+}
+
+func (a *app) rebuildHere(target string) error {
+	d := a.delivery(target)
+	if d == nil {
+		return control.ErrNotHere
+	}
+	d.Rebuild()
+	return nil
+}
+
+func (a *app) searchHere(ctx context.Context, q control.SearchQuery) (control.SearchResult, error) {
+	a.searching.RLock()
+	defer a.searching.RUnlock()
+	a.mu.Lock()
+	sink := a.sinks[q.Target]
+	a.mu.Unlock()
+	if sink == nil {
+		return control.SearchResult{}, control.ErrNotHere
+	}
+	return searchSink(ctx, a.flow, sink, q)
+}
+
+// target returns a target of the flow by name.
+func (a *app) target(name string) (flow.Target, error) {
+	for _, t := range a.flow.Targets {
+		if t.Name == name {
+			return t, nil
+		}
+	}
+	return flow.Target{}, usagef("flow %s has no target %q; it has: %s", a.flow.Name, name, targetNames(a.flow))
+}

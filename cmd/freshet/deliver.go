@@ -35,6 +35,8 @@ func (a *app) deliver(ctx context.Context, t flow.Target) error {
 }
 
 func (a *app) gone(target string) {
+	a.searching.Lock() // searches under way end before the sink closes
+	defer a.searching.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.deliveries, target)

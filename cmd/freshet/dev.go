@@ -89,6 +89,9 @@ func (a *app) warn() {
 // serve runs the app until ctx ends or, with once, until it has caught up; then it reports what this run did.
 func (a *app) serve(ctx context.Context, once bool) (r Report, err error) {
 	defer a.close()
+	if err := a.listenControl(); err != nil {
+		return r, err
+	}
 	if err := a.connect(ctx); err != nil {
 		return r, err
 	}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/freshet-dev/freshet/control"
+)
+
+// rebuilt is what `rebuild --json` prints.
+type rebuilt struct {
+	Target  string  `json:"target"`
+	Running bool    `json:"running"` // running processes did it
+	Seconds float64 `json:"seconds"`
+}
+
+// newRebuild is `freshet rebuild`.
+func newRebuild(c *common) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "rebuild -f FLOW TARGET",
+		Short: "Build a target anew from the rows topic; nothing is computed again",
+		Long: "Build a target anew from the rows topic: rows that are missing or were altered come back, rows that do not belong " +
+			"go. Nothing is computed again; the rows stay visible meanwhile. Running processes do it; when none runs, this one does.",
+		Args: exactly(1, "which target? e.g. rebuild local"),
+	}
+	find := c.siteFlags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		a, err := find()
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		running, err := a.rebuildTarget(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		r := rebuilt{args[0], running, time.Since(began).Seconds()}
+		if asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "target %s is rebuilt, in %.1f s\n", r.Target, r.Seconds)
+		return err
+	}
+	return cmd
+}
+
+// rebuildTarget has a target rebuilt and waits until it is.
+func (a *app) rebuildTarget(ctx context.Context, name string) (running bool, err error) {
+	if _, err := a.target(name); err != nil {
+		return false, err
+	}
+	processes, unreachable, err := a.processes(ctx)
+	a.close()
+	if err != nil {
+		return false, err
+	}
+	if len(unreachable) > 0 {
+		return true, &exit{exitFailed, fmt.Sprintf("replicas at %v can't be reached from here, so only a part of target %s could be rebuilt; "+
+			"ask from their machine, or start them with --listen", unreachable, name)}
+	}
+	var doing []*control.Client
+	for _, c := range processes {
+		switch err := c.Rebuild(ctx, name); {
+		case err == nil:
+			doing = append(doing, c)
+		case !errors.Is(err, control.ErrNotHere):
+			return true, err
+		}
+	}
+	if len(doing) > 0 {
+		return true, awaitRebuilt(ctx, doing, name)
+	}
+	if a.embedded && len(processes) > 0 {
+		return true, &exit{exitFailed, "the running `freshet dev` does not deliver to target " + name + " at present; `freshet status` says why"}
+	}
+	return false, a.rebuildAlone(ctx, name)
+}
+
+// awaitRebuilt returns when no process rebuilds the target any more.
+func awaitRebuilt(ctx context.Context, doing []*control.Client, name string) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		open := false
+		for _, c := range doing {
+			s, err := c.Status(ctx)
+			if err != nil {
+				return err
+			}
+			for _, t := range s.Targets {
+				if t.Target == name && !t.Connected {
+					return &exit{exitFailed, "the process at " + c.Address + " lost target " + name + "; it goes on with the rebuild once it is back"}
+				}
+				open = open || t.Target == name && t.Rebuilding
+			}
+		}
+		if !open {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// rebuildAlone runs the flow's delivery to the one target until it is rebuilt.
+func (a *app) rebuildAlone(ctx context.Context, name string) error {
+	o := a.options
+	o.roles, o.targets, o.rebuild = []string{"sink:" + name}, []string{name}, []string{name}
+	only, err := newApp(o)
+	if err != nil {
+		return err
+	}
+	_, err = only.serve(ctx, true)
+	return err
+}
