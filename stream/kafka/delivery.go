@@ -200,6 +200,9 @@ func (d *Delivery) poll(ctx context.Context) error {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):
 		case errors.Is(e.Err, kgo.ErrClientClosed):
 			return e.Err
+		case errors.Is(e.Err, kerr.FencedInstanceID):
+			return stream.Errorf(stream.Usage, "read the rows topic", "another process runs as the same replica (%w); give each running "+
+				"replica its own --replica N", e.Err)
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):
 			return stream.Errorf(stream.Usage, fmt.Sprintf("read %s/%d", e.Topic, e.Partition), "the target's next offset is not in the topic; "+
 				"run: freshet rebuild %s -f FLOW", d.c.Target)
