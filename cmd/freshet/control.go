@@ -6,11 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/freshet-dev/freshet/control"
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
@@ -97,7 +99,7 @@ func (a *app) ticks() map[string]int64 {
 // status says what the process does. Lags need Kafka; without its answer they stay unknown.
 func (a *app) status(ctx context.Context) control.Status {
 	s := control.Status{Flow: a.flow.Name, Replica: a.replica, Roles: a.roles, Degraded: a.degraded.list(),
-		Counts: a.totals.Snapshot(), Partitions: a.partitions()}
+		Counts: a.counts(), Partitions: a.partitions()}
 	if a.processor != nil {
 		m := &a.processor.Metrics
 		s.Transactions = control.Transactions{Committed: m.Commits.Load(), Aborted: m.Aborts.Load()}
@@ -120,6 +122,18 @@ func (a *app) status(ctx context.Context) control.Status {
 		}
 	}
 	return s
+}
+
+// counts names every node and table, also those that nothing was counted of.
+func (a *app) counts() engine.Counts {
+	c := a.totals.Snapshot()
+	for _, n := range a.flow.Program.Nodes() {
+		c.Add(engine.Counts{Nodes: map[string]engine.NodeCount{n: {}}})
+	}
+	for _, t := range a.flow.Program.Tables() {
+		c.Add(engine.Counts{Tables: map[string]engine.TableCount{t.Name: {}}})
+	}
+	return c
 }
 
 // sourceLag is nil while it can't be known: a partition that is being restored does not know where it is.
@@ -152,6 +166,7 @@ func (a *app) targetStatus(name string, ends kafka.Ends) control.Target {
 		t.Rebuilding = t.Rebuilding || p.Rebuilding
 		lag += max(0, ends[p.Partition]-p.Next)
 	}
+	slices.SortFunc(t.Partitions, func(x, y control.TargetPartition) int { return int(x.Partition - y.Partition) })
 	if ends != nil {
 		t.Lag = &lag
 	}

@@ -26,17 +26,17 @@ func (c *common) siteFlags(cmd *cobra.Command) func() (*app, error) {
 		if err != nil {
 			return nil, err
 		}
-		return a, a.locate(cmd.Flags().Changed("dev"))
+		return a, a.locate(cmd.Context(), cmd.Flags().Changed("dev"))
 	}
 }
 
 // locate finds out whether the flow lives on the in-process broker or on a cluster.
-func (a *app) locate(said bool) error {
+func (a *app) locate(ctx context.Context, said bool) error {
 	if said {
 		return nil
 	}
 	cluster, local := len(a.flow.Kafka.Brokers) > 0, exists(filepath.Join(a.dataDir, "broker"))
-	if cluster && local && !exists(a.addressFile()) {
+	if cluster && local && a.devProcess(ctx) == nil {
 		return usagef("flow %s names Kafka brokers, and also ran under `freshet dev` (in %s); which one is meant? say --dev or --dev=false",
 			a.flow.Name, a.dataDir)
 	}

@@ -150,8 +150,11 @@ func plus(a, b *int64) *int64 {
 func (o *overview) print(out io.Writer) {
 	if o.Running {
 		fmt.Fprintf(out, "flow %s: %d running\n", o.Flow, len(o.Replicas))
-	} else {
+	} else if len(o.Partitions) > 0 {
 		fmt.Fprintf(out, "flow %s: nothing runs; this is the state on this machine\n", o.Flow)
+	} else {
+		fmt.Fprintf(out, "flow %s: nothing runs, and there is no state on this machine\n", o.Flow)
+		return
 	}
 	for _, address := range o.Unreachable {
 		fmt.Fprintf(out, "  a replica at %s can't be reached from here: its part is missing below\n", address)
