@@ -44,6 +44,9 @@ func (p *Processor) restore(ctx context.Context, id int32, r ready) (_ *owned, e
 	if known {
 		target = meta.Progress
 	}
+	if err := p.checkLog(id, held, target, at); err != nil {
+		return nil, err
+	}
 	if held, err = p.catchUp(ctx, id, store, held, target); err != nil {
 		return nil, err
 	}
@@ -148,6 +151,16 @@ func (p *Processor) unusable(held stream.Checkpoint, m schemas.CommitMeta, known
 		return "it is older than half of the changelog's delete retention, so deletes may be missing"
 	}
 	return ""
+}
+
+// checkLog refuses a changelog that lacks what a restore would wait for.
+func (p *Processor) checkLog(id int32, held stream.Checkpoint, target int64, at logs) error {
+	if target < at.changelogEnd && (target <= held.Applied || target >= at.changelogStart) {
+		return nil
+	}
+	p.Metrics.Divergences.Add(1)
+	return stream.Errorf(stream.Usage, "restore partition "+partitionText(id), "the state is needed up to offset %d of %s, which holds offsets %d "+
+		"to %d: the changelog lost records; run: freshet reset -f FLOW", target, changelogTopic(p.c.Topics.Flow), at.changelogStart, at.changelogEnd)
 }
 
 // checkInput compares what the state has folded with what the group has committed, and returns the next input offset.

@@ -42,7 +42,9 @@ func (s *shelf) part(p int32) *shelved {
 	return s.parts[p]
 }
 
-func (s *shelf) note(format string, args ...any) { s.calls = append(s.calls, fmt.Sprintf(format, args...)) }
+func (s *shelf) note(format string, args ...any) {
+	s.calls = append(s.calls, fmt.Sprintf(format, args...))
+}
 
 func (s *shelf) Assign(_ context.Context, p int32, _ stream.Origin) (stream.Applied, error) {
 	if err := s.hook("assign", stream.Batch{Partition: p}); err != nil {
