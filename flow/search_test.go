@@ -24,7 +24,7 @@ tables:
 	for _, tt := range []struct{ table, column, node, fault string }{
 		{"alone", "", "v: one", ""},
 		{"alone", "v", "v: one", ""},
-		{"same", "", "v: two", ""},
+		{"same", "", "v: one", ""},
 		{"several", "b", "b: other", ""},
 		{"several", "", "", "several vector columns; choose one with --column: a, b"},
 		{"several", "c", "", `no vector column "c"`},
