@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -39,9 +38,10 @@ func newBenchHistory(c *common) *cobra.Command {
 	cmd.Flags().StringSliceVar(&b.targets, "targets", nil, "write these targets of the flow; they must not be in use")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&commits, "commits", false, "print each commit, not only the total")
-	cmd.MarkFlagsOneRequired("corpus", "git")
-	cmd.MarkFlagsMutuallyExclusive("corpus", "git")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if (b.corpus == "") == (b.git == "") {
+			return usagef("which history? say --corpus FILE or --git DIR")
+		}
 		b.options = *o
 		report, err := b.run(cmd.Context())
 		if err != nil {
@@ -68,5 +68,3 @@ func printHistory(out io.Writer, report *history.Report, asJSON, commits bool) (
 	}
 	return nil
 }
-
-var errNotFiles = errors.New("it replays histories of files: the flow's source must be of kind files")

@@ -69,7 +69,7 @@ func (b *historyBench) prepare() error {
 	b.flow = a.flow
 	source := a.source()
 	if source.Kind != "files" {
-		return &exit{exitUsage, "bench history of flow " + a.flow.Name + ": " + errNotFiles.Error()}
+		return usagef("bench history replays edits of files, but the source of flow %s is of kind %s", a.flow.Name, source.Kind)
 	}
 	decode, _ := decoder(source)
 	b.replay = &history.Replay{

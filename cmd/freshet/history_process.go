@@ -106,6 +106,24 @@ func (p *historyProcess) Counts() engine.Counts { return p.app.totals.Snapshot()
 // Held implements history.Process.
 func (p *historyProcess) Held() engine.Stats { return kafka.Totals(p.app.processor.Status()) }
 
+// Quarantined implements history.Process.
+func (p *historyProcess) Quarantined() (ids []string, err error) {
+	for _, partition := range p.app.processor.Held() {
+		s, release, ok := p.app.processor.Store(partition)
+		if !ok {
+			continue
+		}
+		err = errors.Join(err, engine.Documents(s, func(h engine.Header) error {
+			if h.Status == engine.Quarantined {
+				ids = append(ids, h.ID)
+			}
+			return nil
+		}))
+		release()
+	}
+	return ids, err
+}
+
 // RowsEnd implements history.Process.
 func (p *historyProcess) RowsEnd(ctx context.Context) (sum int64, err error) {
 	ends, err := p.app.cluster.RowsEnds(ctx, p.app.topics)

@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -38,17 +39,22 @@ func (d *Difference) note(n *int64, what string, id stream.RowID) {
 	}
 }
 
-// Compare compares a table as two targets hold it, the first against the second.
-func Compare(ctx context.Context, table string, first, second stream.Reader) (Difference, error) {
+// Compare compares a table as two targets hold it, the first against the second, leaving out some documents.
+func Compare(ctx context.Context, table string, first, second stream.Reader, without []string) (Difference, error) {
 	var d Difference
 	left := map[stream.RowID]stream.Fingerprint{}
 	if err := second.ReadRows(ctx, table, func(w stream.RowWrite) error {
-		left[w.RowID] = columns(w)
+		if !slices.Contains(without, w.Document) {
+			left[w.RowID] = columns(w)
+		}
 		return nil
 	}); err != nil {
 		return d, err
 	}
 	err := first.ReadRows(ctx, table, func(w stream.RowWrite) error {
+		if slices.Contains(without, w.Document) {
+			return nil
+		}
 		d.Rows++
 		want, ok := left[w.RowID]
 		switch {
@@ -68,6 +74,23 @@ func Compare(ctx context.Context, table string, first, second stream.Reader) (Di
 
 func columns(w stream.RowWrite) stream.Fingerprint {
 	return stream.FingerprintOf(stream.ListOf(w.Columns...))
+}
+
+// Quarantine enters the documents that the replay and the other build quarantined, and returns all of them.
+func (c *Check) Quarantine(replayed, built []string) (all []string) {
+	for _, d := range replayed {
+		if !slices.Contains(built, d) {
+			c.Unlike = append(c.Unlike, d)
+		}
+	}
+	all = append(all, replayed...)
+	for _, d := range built {
+		if !slices.Contains(replayed, d) {
+			c.Unlike, all = append(c.Unlike, d), append(all, d)
+		}
+	}
+	c.Quarantined = int64(len(all))
+	return all
 }
 
 // Vectors adds up the bytes of a table's vectors: of all rows, and of those that differ.

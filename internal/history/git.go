@@ -23,6 +23,7 @@ type repository struct {
 	log   *command
 	blobs *command
 	next  *Commit // header read ahead
+	ended bool    // the log was read to its end
 }
 
 // OpenGit opens the history of the files below dir, a directory of a git repository, as the current branch has it. Paths
@@ -48,6 +49,9 @@ func (r *repository) Close() error {
 
 // Next implements Reader.
 func (r *repository) Next() (Commit, error) {
+	if r.ended {
+		return Commit{}, io.EOF
+	}
 	if r.next == nil {
 		if err := r.header(); err != nil {
 			return Commit{}, err
@@ -58,6 +62,7 @@ func (r *repository) Next() (Commit, error) {
 	for {
 		field, err := r.log.field()
 		if err == io.EOF {
+			r.ended = true
 			return commit, r.log.wait()
 		}
 		if err != nil {
@@ -83,6 +88,7 @@ func (r *repository) Next() (Commit, error) {
 func (r *repository) header() error {
 	field, err := r.log.field()
 	if err == io.EOF {
+		r.ended = true
 		if err := r.log.wait(); err != nil {
 			return err
 		}

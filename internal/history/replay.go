@@ -22,6 +22,8 @@ type Process interface {
 	Counts() engine.Counts
 	// Held is what its state holds.
 	Held() engine.Stats
+	// Quarantined are the IDs of the documents that can't be processed.
+	Quarantined() ([]string, error)
 	// RowsEnd is the sum of the end offsets of the rows topic's partitions.
 	RowsEnd(ctx context.Context) (int64, error)
 	// Stop ends the process; its state stays.
@@ -40,6 +42,7 @@ type Replay struct {
 	Done func(Commit, CommitReport)
 
 	live    map[string]Edit
+	failed  []string // documents, quarantined at the end
 	process Process
 	before  engine.Counts // what the running process did before the commit
 }
@@ -75,8 +78,7 @@ func (r *Replay) Run(ctx context.Context, from Reader) (report Report, err error
 		}
 		report.add(done)
 	}
-	r.finish(&report)
-	return report, nil
+	return report, r.finish(&report)
 }
 
 // restart starts a process when there is none, and a new one when it is time.
@@ -135,10 +137,13 @@ func (r *Replay) enter(e Edit) {
 }
 
 // finish fills in what is known at the end only.
-func (r *Replay) finish(report *Report) {
+func (r *Replay) finish(report *Report) (err error) {
 	t := &report.Total
 	if r.process == nil {
-		return // nothing was replayed
+		return nil // nothing was replayed
+	}
+	if r.failed, err = r.process.Quarantined(); err != nil {
+		return err
 	}
 	held := r.process.Held()
 	t.Documents, t.Quarantined = int64(len(r.live)), held.Quarantined+held.Rejected
@@ -154,7 +159,11 @@ func (r *Replay) finish(report *Report) {
 	if n := float64(r.Ledger.Computed(t.Nodes)); n > 0 {
 		t.Factors = Factors{ChangedFiles: float64(t.Inputs.Changed) / n, EachCommit: float64(t.Inputs.Live) / n}
 	}
+	return nil
 }
+
+// Failed are the documents that were quarantined at the end; their last good rows stayed.
+func (r *Replay) Failed() []string { return r.failed }
 
 // Last returns the records of the last state: every live document, in order of path.
 func (r *Replay) Last() []stream.Record {
