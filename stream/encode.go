@@ -1,8 +1,12 @@
 package stream
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"math/big"
+	"slices"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -40,11 +44,149 @@ func cborModes() (cbor.EncMode, cbor.DecMode) {
 
 // AppendValue appends v's canonical encoding, deterministic CBOR (RFC 8949 §4.2), to b.
 func AppendValue(b []byte, v Value) []byte {
-	enc, err := v.MarshalCBOR()
+	switch v.kind {
+	case Null:
+		return append(b, cborNull)
+	case Bool:
+		return append(b, cborFalse+byte(v.n))
+	case Int:
+		return appendInt(b, int64(v.n))
+	case String:
+		return append(appendHead(b, majorText, uint64(len(v.s))), v.s...)
+	case Bytes:
+		return append(appendHead(b, majorBytes, uint64(len(v.s))), v.s...)
+	case List:
+		b = appendHead(b, majorArray, uint64(len(v.c.items)))
+		for _, item := range v.c.items {
+			b = AppendValue(b, item)
+		}
+		return b
+	case Map:
+		return appendMap(b, v.c)
+	}
+	return appendTagged(b, v)
+}
+
+// Major types of CBOR, and its simple values.
+const (
+	majorUint  = 0 << 5
+	majorNint  = 1 << 5
+	majorBytes = 2 << 5
+	majorText  = 3 << 5
+	majorArray = 4 << 5
+	majorMap   = 5 << 5
+	majorTag   = 6 << 5
+	cborFalse  = 0xf4
+	cborNull   = 0xf6
+)
+
+// appendHead appends a major type with its argument in the shortest form.
+func appendHead(b []byte, major byte, n uint64) []byte {
+	switch {
+	case n < 24:
+		return append(b, major|byte(n))
+	case n <= math.MaxUint8:
+		return append(b, major|24, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
+	case n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, major|27), n)
+}
+
+func appendInt(b []byte, i int64) []byte {
+	if i < 0 {
+		return appendHead(b, majorNint, uint64(^i))
+	}
+	return appendHead(b, majorUint, uint64(i))
+}
+
+// appendMap orders keys by their encodings, that is by length first.
+func appendMap(b []byte, c *compound) []byte {
+	b = appendHead(b, majorMap, uint64(len(c.keys)))
+	var few [24]int
+	order := few[:0]
+	for i := range c.keys {
+		order = append(order, i)
+	}
+	slices.SortFunc(order, func(x, y int) int {
+		if d := len(c.keys[x]) - len(c.keys[y]); d != 0 {
+			return d
+		}
+		return strings.Compare(c.keys[x], c.keys[y])
+	})
+	for _, i := range order {
+		b = append(appendHead(b, majorText, uint64(len(c.keys[i]))), c.keys[i]...)
+		b = AppendValue(b, c.items[i])
+	}
+	return b
+}
+
+func appendTagged(b []byte, v Value) []byte {
+	switch v.kind {
+	case Timestamp:
+		return appendInt(appendHead(b, majorTag, tagTimestamp), int64(v.n))
+	case Vector:
+		return appendRaw(appendHead(b, majorTag, elemTag[v.elem]), v.s)
+	case Sparse:
+		return appendRaw(appendHead(b, majorTag, tagSparse), v.s)
+	case MultiVector:
+		b = append(appendHead(b, majorTag, tagMulti), majorArray|2, majorArray|2)
+		b = appendHead(b, majorUint, uint64(len(v.s)/4)/v.n)
+		b = appendHead(b, majorUint, v.n)
+		return appendRaw(appendHead(b, majorTag, tagF32), v.s)
+	}
+	return appendNumber(b, v)
+}
+
+func appendRaw(b []byte, raw string) []byte {
+	return append(appendHead(b, majorBytes, uint64(len(raw))), raw...)
+}
+
+func appendNumber(b []byte, v Value) []byte {
+	if v.kind == Double {
+		return appendFloat(b, v.Double())
+	}
+	u, scale := v.Decimal()
+	enc, err := encMode.Marshal(cbor.Tag{Number: tagDecimal, Content: []any{-scale, u}})
 	if err != nil {
 		panic(err) // a Value holds nothing that CBOR can't hold
 	}
 	return append(b, enc...)
+}
+
+// appendFloat appends f in the shortest of the three widths that holds it exactly.
+func appendFloat(b []byte, f float64) []byte {
+	if math.IsNaN(f) {
+		return append(b, 0xf9, 0x7e, 0)
+	}
+	single := float32(f)
+	if float64(single) != f {
+		return binary.BigEndian.AppendUint64(append(b, 0xfb), math.Float64bits(f))
+	}
+	if half, ok := halfBits(math.Float32bits(single)); ok {
+		return binary.BigEndian.AppendUint16(append(b, 0xf9), half)
+	}
+	return binary.BigEndian.AppendUint32(append(b, 0xfa), math.Float32bits(single))
+}
+
+// halfBits narrows a float32 that is no NaN to a float16, if nothing is lost.
+func halfBits(single uint32) (half uint16, exact bool) {
+	sign, exponent, mantissa := uint16(single>>16&0x8000), int(single>>23&0xff)-127, single&0x7fffff
+	switch {
+	case exponent == -127 && mantissa == 0: // zero
+		return sign, true
+	case exponent == 128: // infinity
+		return sign | 0x7c00, true
+	case exponent >= -14 && exponent <= 15 && mantissa&0x1fff == 0:
+		return sign | uint16(exponent+15)<<10 | uint16(mantissa>>13), true
+	case exponent >= -24 && exponent < -14: // subnormal
+		shift := 13 + (-14 - exponent)
+		full := mantissa | 0x800000
+		return sign | uint16(full>>shift), full&(1<<shift-1) == 0
+	}
+	return 0, false
 }
 
 // DecodeValue reads one canonical encoding; trailing bytes are an error.
@@ -61,50 +203,7 @@ func Marshal(x any) ([]byte, error) { return encMode.Marshal(x) }
 func Unmarshal(b []byte, x any) error { return decMode.Unmarshal(b, x) }
 
 // MarshalCBOR implements cbor.Marshaler with the canonical encoding.
-func (v Value) MarshalCBOR() ([]byte, error) {
-	switch v.kind {
-	case Null:
-		return encMode.Marshal(nil)
-	case Bool:
-		return encMode.Marshal(v.Bool())
-	case Int:
-		return encMode.Marshal(v.Int())
-	case Double:
-		return encMode.Marshal(v.Double())
-	case String:
-		return encMode.Marshal(v.s)
-	case Bytes:
-		return encMode.Marshal([]byte(v.s))
-	case List:
-		return encMode.Marshal(append([]Value{}, v.c.items...)) // never nil, which would be null
-	case Map:
-		m := make(map[string]Value, len(v.c.keys))
-		for i, k := range v.c.keys {
-			m[k] = v.c.items[i]
-		}
-		return encMode.Marshal(m)
-	}
-	return v.marshalTagged()
-}
-
-func (v Value) marshalTagged() ([]byte, error) {
-	switch v.kind {
-	case Timestamp:
-		return encMode.Marshal(cbor.Tag{Number: tagTimestamp, Content: int64(v.n)})
-	case Decimal:
-		u, scale := v.Decimal()
-		return encMode.Marshal(cbor.Tag{Number: tagDecimal, Content: []any{-scale, u}})
-	case Vector:
-		return encMode.Marshal(cbor.Tag{Number: elemTag[v.elem], Content: []byte(v.s)})
-	case Sparse:
-		return encMode.Marshal(cbor.Tag{Number: tagSparse, Content: []byte(v.s)})
-	case MultiVector:
-		count := len(v.s) / 4 / int(v.n)
-		flat := cbor.Tag{Number: tagF32, Content: []byte(v.s)}
-		return encMode.Marshal(cbor.Tag{Number: tagMulti, Content: []any{[]int{count, int(v.n)}, flat}})
-	}
-	return nil, fmt.Errorf("encode value: unknown kind %d", v.kind)
-}
+func (v Value) MarshalCBOR() ([]byte, error) { return AppendValue(nil, v), nil }
 
 // UnmarshalCBOR implements cbor.Unmarshaler.
 func (v *Value) UnmarshalCBOR(b []byte) error {
