@@ -25,6 +25,7 @@ func newDev(c *common) *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	o := c.flowFlags(cmd)
+	o.listenFlag(cmd)
 	cmd.Flags().BoolVar(&once, "once", false, "leave when nothing is pending and every target has caught up")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with --once: print one JSON object")
 	cmd.Flags().StringSliceVar(&o.targets, "targets", nil, "only these targets")
@@ -44,6 +45,7 @@ func newRun(c *common) *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	o := c.flowFlags(cmd)
+	o.listenFlag(cmd)
 	cmd.Flags().StringSliceVar(&o.roles, "role", []string{"all"}, "what this process does: watch, process, sinks, sink:NAME, all")
 	cmd.Flags().IntVar(&o.replica, "replica", 0, "ordinal of this replica; each running one needs its own")
 	cmd.Flags().BoolVar(&o.reevaluate, "reevaluate", false, "take over a changed flow: evaluate every document again before live work")

@@ -53,7 +53,6 @@ func (c *common) flowFlags(cmd *cobra.Command) *options {
 	cmd.Flags().StringVarP(&o.flowFile, "file", "f", "", "the flow file")
 	cmd.Flags().StringVar(&o.overlay, "overlay", "", "a file that overrides brokers, model end points and targets")
 	cmd.Flags().StringVar(&o.dataDir, "data-dir", "", "directory of local state (default .freshet/FLOW beside the flow file)")
-	cmd.Flags().StringVar(&o.listen, "listen", "", "address of the control HTTP (default a free port on loopback)")
 	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
 		if o.flowFile == "" {
 			return usagef("which flow? say -f FLOW")
@@ -62,4 +61,9 @@ func (c *common) flowFlags(cmd *cobra.Command) *options {
 		return err
 	}
 	return o
+}
+
+// listenFlag is for commands that keep running.
+func (o *options) listenFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.listen, "listen", "", "address of the control HTTP (default a free port on loopback)")
 }

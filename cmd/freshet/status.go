@@ -101,10 +101,23 @@ func (o *overview) gather(ctx context.Context, a *app, running []*control.Client
 	for _, t := range a.flow.Targets {
 		o.Targets = append(o.Targets, o.targetOverview(t.Name))
 	}
+	if err := o.addLocal(local); err != nil {
+		return err
+	}
+	slices.SortFunc(o.Partitions, func(x, y control.Partition) int { return int(x.Partition - y.Partition) })
+	o.Totals = control.Sum(o.Partitions)
+	return nil
+}
+
+// addLocal adds what the states on this machine say.
+func (o *overview) addLocal(local localStores) error {
 	for _, id := range local.Held() {
 		stats, err := engine.ReadStats(local[id])
 		if err != nil {
 			return err
+		}
+		if stats.Rows == nil {
+			stats.Rows = map[string]int64{}
 		}
 		at, _, err := local[id].Checkpoint()
 		if err != nil {
@@ -112,8 +125,6 @@ func (o *overview) gather(ctx context.Context, a *app, running []*control.Client
 		}
 		o.Partitions = append(o.Partitions, control.Partition{Partition: id, State: "stored", Next: at.Input, Stats: stats})
 	}
-	slices.SortFunc(o.Partitions, func(x, y control.Partition) int { return int(x.Partition - y.Partition) })
-	o.Totals = control.Sum(o.Partitions)
 	return nil
 }
 
