@@ -4,14 +4,10 @@ package engine
 func (t *Tx) Commit() {
 	p := t.p
 	p.stats = t.stats
-	done := 0
 	for _, d := range t.order {
-		if len(p.backlog) > done && p.backlog[done] == d.fp {
-			done++
-		}
 		t.commit(d)
 	}
-	p.backlog = p.backlog[done:]
+	p.backlog = append(t.later, p.backlog[t.due:]...)
 	p.pass = max(p.pass, t.pass)
 }
 
@@ -21,7 +17,7 @@ func (t *Tx) commit(d *document) {
 		return
 	}
 	if old := p.running[d.fp]; old != nil && old != d.eval {
-		old.cancel()
+		old.cancel() // Invariant 6: a newer change supersedes a pending one
 		delete(p.running, d.fp)
 	}
 	switch {
@@ -37,15 +33,17 @@ func (t *Tx) commit(d *document) {
 }
 
 // Abort drops the transaction. Evaluations that it began are cancelled (results that were computed stay available as
-// memos); those of pending documents that it had taken are queued again.
+// memos); those of pending documents that finished meanwhile are queued again, also where the transaction had superseded
+// them: its changes are folded again, but perhaps together with others that undo them.
 func (t *Tx) Abort(e *Evaluator) {
 	for _, d := range t.order {
-		switch {
-		case d.eval == nil:
-		case t.p.running[d.fp] != d.eval:
+		pending := t.p.running[d.fp]
+		if d.eval != nil && d.eval != pending {
 			d.eval.cancel()
-		case d.eval.done:
-			e.queue(d.eval)
+		}
+		if pending != nil && pending.done {
+			pending.done = false
+			e.queue(pending)
 		}
 	}
 }

@@ -45,7 +45,6 @@ func (t *Tx) see() {
 	s.Noop += t.counts.Noop
 	s.Superseded += t.counts.Superseded
 	s.Quarantined += t.counts.Quarantined
-	s.Pending = t.stats.Pending
 	for _, n := range t.counts.Other {
 		s.Other += n
 	}
@@ -68,7 +67,7 @@ func (t *Tx) finish(d *document, out *Output) error {
 		}
 	}
 	if d.outcome == evaluated {
-		refused, err := t.emit(d, d.eval.rows, out)
+		refused, err := t.emit(d, d.eval.rows, d.eval.memos, out)
 		if err != nil {
 			return err
 		}
@@ -76,8 +75,8 @@ func (t *Tx) finish(d *document, out *Output) error {
 			d.outcome, d.refused = failed, refused
 		}
 	}
-	if d.outcome == removed {
-		if _, err := t.emit(d, nil, out); err != nil {
+	if d.gone && (d.outcome == removed || d.outcome == failed || d.outcome == waiting) {
+		if _, err := t.emit(d, nil, nil, out); err != nil {
 			return err
 		}
 	}
@@ -88,8 +87,8 @@ func (t *Tx) finish(d *document, out *Output) error {
 // count books every change of the document in exactly one outcome (invariant 8).
 func (t *Tx) count(d *document) {
 	n := int64(d.folded)
-	if old := t.p.running[d.fp]; old != nil && old != d.eval && d.outcome != unchanged {
-		t.counts.Superseded += old.changes
+	if pending := d.eval != nil && d.eval == t.p.running[d.fp]; !pending && d.outcome != unchanged {
+		t.counts.Superseded += d.header.Open
 	}
 	if d.outcome == unchanged {
 		t.counts.Noop += n
@@ -127,25 +126,31 @@ func (t *Tx) write(d *document) error {
 		return nil
 	}
 	h := d.header
-	if d.encoded != nil && (!d.known || d.inputFP != h.Input) {
+	switch {
+	case d.deleted:
+		t.dropInput(d)
+		h.Input, h.Parts, h.InputBytes = stream.Fingerprint{}, 0, 0
+	case d.encoded != nil && (!d.known || d.inputFP != h.Input):
 		t.writeInput(d, &h)
 	}
-	h.ID, h.Image = d.id, d.image
-	if d.outcome != failed || d.eval != nil {
-		h.Position = d.position
+	h.ID, h.Image, h.Position, h.Open = d.id, d.image, d.position, 0
+	if d.folded > 0 || h.Failed == nil {
+		h.Reason, h.Failed, h.Status = "", nil, Live
+	} else {
+		h.Status = Quarantined // it was only evaluated again: its last change is still not understood
 	}
-	h.Reason, h.Failed, h.Status = "", nil, Live
 	switch d.outcome {
 	case waiting:
-		h.Status = Pending
+		h.Status, h.Open = Pending, d.eval.changes
 		t.ov.put(docKey(keyPending, d.fp), binary.BigEndian.AppendUint64(nil, uint64(t.p.config.Now())))
 	case failed:
 		h.Status, h.Reason = Quarantined, reason(d.refused)
 		if d.eval == nil {
-			at := d.position
+			at := d.refusedAt
 			h.Failed = &at
 		}
 	}
+	t.stats.Seen.Pending += h.Open - d.header.Open
 	if d.eval != nil && d.outcome != waiting {
 		h.ReadSet, h.Logic = d.eval.readSet, t.p.config.Program.Logic()
 	}
@@ -184,12 +189,17 @@ func (t *Tx) writeInput(d *document, h *Header) {
 
 // forget deletes a document's input and header (invariant 9); its rows and memo references went with emit.
 func (t *Tx) forget(d *document) {
-	for i := range d.header.Parts {
-		t.ov.delete(partKey(d.fp, i))
-	}
+	t.dropInput(d)
+	t.stats.Seen.Pending -= d.header.Open
 	t.ov.delete(docKey(keyHeader, d.fp))
 	if d.header.Status == Pending {
 		t.ov.delete(docKey(keyPending, d.fp))
+	}
+}
+
+func (t *Tx) dropInput(d *document) {
+	for i := range d.header.Parts {
+		t.ov.delete(partKey(d.fp, i))
 	}
 }
 
@@ -203,24 +213,23 @@ type rowChange struct {
 
 // emit diffs rows against those last emitted and appends the records of the difference, as one unit. A document whose
 // row does not fit into a record is refused, and nothing of it is written.
-func (t *Tx) emit(d *document, rows []stream.Row, out *Output) (refused, err error) {
+func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]*stream.Value, out *Output) (refused, err error) {
 	changes, err := t.diff(d, rows)
 	if err != nil {
 		return nil, err
 	}
-	records, refused := t.encodeRows(d, changes)
-	if refused != nil {
-		return refused, nil
+	records, err := t.encodeRows(d, changes)
+	switch {
+	case stream.KindOf(err) == stream.Invalid:
+		return err, nil
+	case err != nil:
+		return nil, err
 	}
 	for _, c := range changes {
 		t.noteRow(d, c)
 	}
 	d.header.Rows = len(rows)
 	out.Rows = append(out.Rows, records...)
-	var memos map[stream.Fingerprint]*stream.Value
-	if d.eval != nil {
-		memos = d.eval.memos
-	}
 	return nil, t.useMemos(d, memos)
 }
 

@@ -60,6 +60,7 @@ func (e *Evaluator) start(ctx context.Context, ev *Evaluation) {
 	e.group.Add(1)
 	go func() {
 		defer e.group.Done()
+		defer ev.cancel() // the parent context outlives it
 		select {
 		case e.slots <- struct{}{}:
 			e.evaluate(ctx, ev)

@@ -16,28 +16,32 @@ type Tx struct {
 	order  []*document
 	counts Counts
 	stats  Stats
-	next   int64 // input offset after the last record; -1: none read
-	water  int64 // newest source time seen, unix ns
-	pass   int64 // generation whose pass mark is written; 0: none
+	next   int64                // input offset after the last record; -1: none read
+	water  int64                // newest source time seen, unix ns
+	pass   int64                // generation whose pass mark is written; 0: none
+	due    int                  // documents looked at from the head of the backlog
+	later  []stream.Fingerprint // those of them that stay in it
 }
 
 // document is a document as the transaction sees it.
 type document struct {
-	id       string
-	fp       stream.Fingerprint
-	header   Header // as committed, until settle
-	known    bool   // a header is committed
-	input    stream.Value
-	encoded  []byte // canonical encoding of input
-	inputFP  stream.Fingerprint
-	image    stream.Fingerprint
-	loaded   bool // input holds the current fields
-	folded   int  // changes folded in this transaction
-	deleted  bool
-	position stream.Position
-	refused  error // the last change could not be understood
-	eval     *Evaluation
-	outcome  outcome
+	id        string
+	fp        stream.Fingerprint
+	header    Header // as committed, until settle
+	known     bool   // a header is committed
+	input     stream.Value
+	encoded   []byte // canonical encoding of input
+	inputFP   stream.Fingerprint
+	image     stream.Fingerprint
+	loaded    bool // input holds the current fields
+	folded    int  // changes folded in this transaction
+	deleted   bool
+	gone      bool // a delete was folded in this transaction: rows from before it go, whatever came after it
+	position  stream.Position
+	refused   error // the last change could not be understood
+	refusedAt stream.Position
+	eval      *Evaluation
+	outcome   outcome
 }
 
 type outcome uint8
@@ -81,7 +85,7 @@ func (t *Tx) Fold(r *stream.Record) error {
 			return err
 		}
 		d.fold(c)
-		d.deleted, d.loaded, d.input, d.image = true, true, stream.Value{}, stream.Fingerprint{}
+		d.gone, d.deleted, d.loaded, d.input, d.image = true, true, true, stream.Value{}, stream.Fingerprint{}
 		return nil
 	}
 	return t.upsert(&c)
@@ -161,7 +165,7 @@ func (t *Tx) refuse(c stream.Change, r *stream.Record, cause error) error {
 	}
 	d.folded++
 	d.refused = cause
-	d.position = stream.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Source: c.Position.Source, Time: c.Position.Time}
+	d.refusedAt = stream.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Source: c.Position.Source, Time: c.Position.Time}
 	return nil
 }
 

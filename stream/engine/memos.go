@@ -110,6 +110,11 @@ func (m *memos) compute(n *stream.Node, key stream.Fingerprint, input stream.Val
 		return c, false
 	}
 	c = &call{key: key, input: input, done: make(chan struct{})}
+	if v, ok := m.recent.get(key); ok { // it was finished between the look-up and now
+		c.value = v
+		close(c.done)
+		return c, false
+	}
 	m.calls[key] = c
 	b := m.nodes[n]
 	if b == nil {

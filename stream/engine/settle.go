@@ -34,7 +34,7 @@ func (t *Tx) settle(ctx context.Context, e *Evaluator, d *document) error {
 		return nil
 	}
 	d.encodeInput()
-	again := d.header.Status == Quarantined && d.header.Failed != nil // refused later than its input
+	again := d.header.Failed != nil // refused later than its input
 	if d.known && d.inputFP == d.header.Input && !again {
 		d.outcome = unchanged
 		return nil
@@ -60,9 +60,6 @@ func (t *Tx) evaluationInput(d *document) stream.Document {
 }
 
 func (t *Tx) evaluate(ctx context.Context, e *Evaluator, d *document, readSet stream.Fingerprint) {
-	if old := t.p.running[d.fp]; old != nil {
-		old.cancel() // Invariant 6: a newer change supersedes a pending one
-	}
 	d.eval = t.p.evaluation(d.id, d.input, len(d.encoded))
 	d.eval.inputFP, d.eval.readSet, d.eval.changes = d.inputFP, readSet, int64(min(d.folded, 1))
 	e.start(ctx, d.eval)
@@ -72,11 +69,25 @@ func (p *Partition) evaluation(id string, input stream.Value, bytes int) *Evalua
 	return &Evaluation{Partition: p.ID, id: id, doc: documentFingerprint(id), input: input, own: p.Store, bytes: bytes}
 }
 
-// Reevaluate adds up to n documents of the backlog to the transaction; they are evaluated like changed ones.
+// Reevaluate adds up to n documents of the backlog to the transaction; they are evaluated like changed ones. Call it after
+// Fold: a document that this transaction changes stays in the backlog, in case the change alters nothing.
 func (t *Tx) Reevaluate(ctx context.Context, e *Evaluator, n int) error {
 	for _, fp := range t.p.backlog[:min(n, len(t.p.backlog))] {
-		d, err := t.stored(fp)
-		if err != nil || d == nil {
+		t.due++
+		var h Header
+		ok, err := t.ov.load(docKey(keyHeader, fp), &h)
+		if err != nil {
+			return err
+		}
+		if t.docs[h.ID] != nil {
+			t.later = append(t.later, fp)
+			continue
+		}
+		if !ok || h.Input.IsZero() || h.Status == Pending || h.Logic == t.p.config.Program.Logic() {
+			continue // gone, or evaluated since by the current program
+		}
+		d := t.add(h.ID, h, true)
+		if err := t.loadInput(d); err != nil {
 			return err
 		}
 		d.encodeInput()
@@ -112,7 +123,7 @@ func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
 		}
 		d.encodeInput()
 		ev := p.evaluation(d.id, d.input, len(d.encoded))
-		ev.inputFP, ev.readSet, ev.changes = d.inputFP, p.config.Program.ReadSet(t.evaluationInput(d)), 1
+		ev.inputFP, ev.readSet, ev.changes = d.inputFP, p.config.Program.ReadSet(t.evaluationInput(d)), d.header.Open
 		p.running[fp] = ev
 		e.start(ctx, ev)
 	}
@@ -126,7 +137,8 @@ func (t *Tx) Take(ev *Evaluation) bool {
 		return false
 	}
 	ev.done = true
-	if d := t.docs[ev.id]; d != nil {
+	d := t.docs[ev.id]
+	if d != nil && (d.eval != nil || d.outcome != unchanged) {
 		return d.eval == ev
 	}
 	if t.p.running[ev.doc] != ev {
@@ -136,7 +148,11 @@ func (t *Tx) Take(ev *Evaluation) bool {
 	if err != nil || !known || h.Input != ev.inputFP || h.Status != Pending {
 		return false
 	}
-	d := t.add(ev.id, h, known)
+	if d == nil {
+		d = t.add(ev.id, h, known)
+	}
+	t.counts.Noop += int64(d.folded) // what was folded altered nothing
+	d.folded, d.position = 0, h.Position
 	d.eval, d.input, d.loaded, d.inputFP = ev, ev.input, true, ev.inputFP
 	return true
 }

@@ -55,6 +55,7 @@ type Header struct {
 	Memos      int                `cbor:"13,keyasint,omitempty"` // memo references
 	Reason     string             `cbor:"11,keyasint,omitempty"` // why it is quarantined
 	Failed     *stream.Position   `cbor:"12,keyasint,omitempty"` // the change that failed, when it is not Position
+	Open       int64              `cbor:"14,keyasint,omitempty"` // changes that the pending evaluation carries
 }
 
 type emittedRow struct {

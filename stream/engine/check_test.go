@@ -1,0 +1,197 @@
+package engine_test
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/freshet-dev/freshet/statestore"
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+)
+
+// check holds the state against itself after every commit: counts against a scan, references against use counts, emitted
+// rows against the materialised ones, the store against a replay of the changelog.
+func (s *scene) check(p *part) error {
+	for _, law := range []func(*part) error{checkStats, checkMemos, checkRows, checkReplay, s.checkOutcomes} {
+		if err := law(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkStats(p *part) error {
+	docs, err := p.documents()
+	if err != nil {
+		return err
+	}
+	var want engine.Stats
+	for _, h := range docs {
+		want.Documents++
+		switch h.Status {
+		case engine.Pending:
+			want.Pending++
+		case engine.Quarantined:
+			want.Quarantined++
+		}
+	}
+	err = engine.RejectedRecords(p.store, func(engine.Rejected) error { want.Rejected++; return nil })
+	if err != nil {
+		return err
+	}
+	got, err := engine.ReadStats(p.store)
+	if err != nil {
+		return err
+	}
+	if n := p.count('p'); n != want.Pending {
+		return fmt.Errorf("%d entries of pending documents, %d documents are pending", n, want.Pending)
+	}
+	rows := map[string]int64{}
+	for id := range p.rows {
+		rows[id.Table]++
+	}
+	for _, table := range []string{"pages", "words"} {
+		if got.Rows[table] != rows[table] {
+			return fmt.Errorf("statistics say %d rows of %s, there are %d", got.Rows[table], table, rows[table])
+		}
+	}
+	if got.Documents != want.Documents || got.Pending != want.Pending || got.Quarantined != want.Quarantined || got.Rejected != want.Rejected {
+		return fmt.Errorf("statistics say %+v, a scan says %+v", got, want)
+	}
+	return nil
+}
+
+func (p *part) count(kind byte) (n int64) {
+	_ = p.store.Scan([]byte{kind}, nil, func(_, _ []byte) (bool, error) { n++; return true, nil })
+	return n
+}
+
+// checkMemos: the use count of a memo is the number of documents that refer to it, and every memo referred to is there.
+func checkMemos(p *part) error {
+	refs := map[string]int64{}
+	perDoc := map[string]int{}
+	err := p.store.Scan([]byte{'e'}, nil, func(k, _ []byte) (bool, error) {
+		refs[string(k[17:33])]++
+		perDoc[string(k[1:17])]++
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	err = p.store.Scan([]byte{'u'}, nil, func(k, v []byte) (bool, error) {
+		var use struct {
+			Count  int64 `cbor:"1,keyasint"`
+			Unused int64 `cbor:"2,keyasint,omitempty"`
+		}
+		if err := stream.Unmarshal(v, &use); err != nil {
+			return false, err
+		}
+		memo := string(k[1:])
+		if use.Count != refs[memo] || (use.Count == 0) != (use.Unused != 0) {
+			return false, fmt.Errorf("memo %x is used %+v, %d documents refer to it", memo, use, refs[memo])
+		}
+		delete(refs, memo)
+		if _, ok, err := p.store.Get(append([]byte{'m'}, memo...)); err != nil || !ok {
+			return false, fmt.Errorf("memo %x has a use count but no value: %w", memo, err)
+		}
+		return true, nil
+	})
+	if err == nil && len(refs) > 0 {
+		err = fmt.Errorf("%d memos are referred to without a use count", len(refs))
+	}
+	docs, derr := p.documents()
+	for id, h := range docs {
+		if fp := stream.FingerprintBytes([]byte(id)); h.Memos != perDoc[string(fp[:])] {
+			return fmt.Errorf("document %s says it refers to %d memos, it refers to %d", id, h.Memos, perDoc[string(fp[:])])
+		}
+		delete(perDoc, string(keyOf(id)))
+	}
+	if err == nil && derr == nil && len(perDoc) > 0 {
+		err = fmt.Errorf("%d documents that do not exist refer to memos", len(perDoc))
+	}
+	if err == nil {
+		err = derr
+	}
+	return err
+}
+
+func keyOf(id string) []byte {
+	fp := stream.FingerprintBytes([]byte(id))
+	return fp[:]
+}
+
+// checkRows: what the state says was emitted is what the row records add up to.
+func checkRows(p *part) error {
+	docs, err := p.documents()
+	if err != nil {
+		return err
+	}
+	total := 0
+	for id, h := range docs {
+		emitted, err := engine.EmittedRows(p.store, id)
+		if err != nil {
+			return err
+		}
+		for _, r := range emitted {
+			if _, ok := p.rows[r]; !ok {
+				return fmt.Errorf("row %v is emitted in the state, no record says so", r)
+			}
+		}
+		if len(emitted) != h.Rows {
+			return fmt.Errorf("document %s says %d rows, it has %d", id, h.Rows, len(emitted))
+		}
+		total += len(emitted)
+	}
+	if total != len(p.rows) || int64(total) != p.count('r') {
+		return fmt.Errorf("%d rows emitted by documents, %d materialised, %d entries", total, len(p.rows), p.count('r'))
+	}
+	return nil
+}
+
+// checkReplay: a store fed with all committed entries equals the live one (invariant 2).
+func checkReplay(p *part) error {
+	fresh := statestore.NewMemory()
+	if err := fresh.Apply(p.log, stream.Checkpoint{}); err != nil {
+		return err
+	}
+	replayed, live := dump(fresh), dump(p.store)
+	if !bytes.Equal(replayed, live) {
+		return fmt.Errorf("a replay of the changelog differs from the store")
+	}
+	return nil
+}
+
+func dump(s *statestore.Memory) []byte {
+	var b bytes.Buffer
+	for kind := byte(1); kind < 255; kind++ {
+		_ = s.Scan([]byte{kind}, nil, func(k, v []byte) (bool, error) {
+			fmt.Fprintf(&b, "%x=%x\n", k, v)
+			return true, nil
+		})
+	}
+	return b.Bytes()
+}
+
+// checkOutcomes: every change is counted in exactly one outcome (invariant 8), also across restarts.
+func (s *scene) checkOutcomes(p *part) error {
+	c := p.counts
+	sum := c.Applied + c.Noop + c.Superseded + c.Quarantined
+	for _, n := range c.Other {
+		sum += n
+	}
+	docs, err := p.documents()
+	if err != nil {
+		return err
+	}
+	for _, h := range docs {
+		sum += h.Open
+	}
+	if sum != p.next {
+		return fmt.Errorf("%d records were read, %d are counted: %+v", p.next, sum, c)
+	}
+	seen := p.engine.Stats().Seen
+	if n := seen.Applied + seen.Noop + seen.Superseded + seen.Quarantined + seen.Pending + seen.Other; n != p.next {
+		return fmt.Errorf("%d records were read, the statistics have seen %d: %+v", p.next, n, seen)
+	}
+	return nil
+}
