@@ -2,10 +2,12 @@ package kafka_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"iter"
 	"log/slog"
-	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -23,14 +25,18 @@ import (
 	"github.com/freshet-dev/freshet/stream/kafka/embedded"
 )
 
+// patience is when a test gives up. In virtual time it costs nothing.
+const patience = 5 * time.Minute
+
 // partitions of the source in every scene.
 const partitions = 3
 
-// scene is a flow on the in-process broker, in virtual time: what outlives its processes, and a model of its source.
+// scene is a flow on the in-process broker: what outlives its processes, and a model of its source.
 type scene struct {
 	*testing.T
 	broker  *embedded.Broker
-	network kfake.VirtualNetwork
+	dial    func(ctx context.Context, network, host string) (net.Conn, error)
+	virtual bool
 	cluster kafka.Cluster
 	topics  kafka.Topics
 	source  kafka.Source
@@ -40,22 +46,46 @@ type scene struct {
 	files   map[string]string // path → content, as the source says
 }
 
+// TestMain lets more tests run beside each other than there are processors: in real time they wait more than they work.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // play runs a scenario. It ends when everything that it started has ended.
 func play(t *testing.T, scenario func(s *scene)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{T: t, stores: newStores(), shelf: newShelf(), files: map[string]string{},
-			source: kafka.Source{Topic: "lines.files.page", Ours: true, Planned: partitions}}
-		var err error
-		if s.broker, err = embedded.Start(embedded.Options{Listen: s.network.Listen}); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.broker.Close)
-		s.cluster = kafka.Cluster{Brokers: s.broker.Addresses(), Dial: s.network.DialContext, Embedded: true,
-			Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-		s.ensure()
-		scenario(s)
+		var network kfake.VirtualNetwork
+		scenario(newScene(t, network.Listen, network.DialContext))
 	})
+}
+
+// playReal runs a scenario in real time, beside others. Virtual time stands still while a goroutine waits for a mutex,
+// and the client holds one while it repeats a commit to a broker that it can't reach.
+func playReal(t *testing.T, scenario func(s *scene)) {
+	t.Helper()
+	t.Parallel()
+	scenario(newScene(t, nil, new(net.Dialer).DialContext))
+}
+
+func newScene(t *testing.T, listen func(network, address string) (net.Listener, error),
+	dial func(ctx context.Context, network, host string) (net.Conn, error)) *scene {
+	t.Helper()
+	s := &scene{T: t, dial: dial, virtual: listen != nil, stores: newStores(), shelf: newShelf(), files: map[string]string{},
+		source: kafka.Source{Topic: "lines.files.page", Ours: true, Planned: partitions}}
+	var err error
+	if s.broker, err = embedded.Start(embedded.Options{Listen: listen}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.broker.Close)
+	s.cluster = kafka.Cluster{Brokers: s.broker.Addresses(), Dial: dial, Embedded: true,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	s.ensure()
+	return s
 }
 
 // ensure creates the flow's topics, or reads again what they are.
@@ -97,7 +127,7 @@ type process struct {
 // start runs a process; change adjusts what it is started with.
 func (s *scene) start(change ...func(*setup)) *process {
 	s.starts++
-	p := &process{s: s, totals: &engine.Totals{}, link: &link{dial: s.network.DialContext}, ended: make(chan struct{})}
+	p := &process{s: s, totals: &engine.Totals{}, link: &link{dial: s.dial}, ended: make(chan struct{})}
 	cluster := s.cluster
 	cluster.Dial = p.link.open
 	cluster.Log = cluster.Log.With("process", s.starts)
@@ -157,7 +187,7 @@ func (p *process) halts(kind stream.ErrorKind, words ...string) {
 	p.s.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(5 * time.Minute):
+	case <-time.After(patience):
 		p.s.Fatalf("the process goes on: %+v", p.status())
 	}
 	err := p.stop()
@@ -251,10 +281,10 @@ func (s *scene) publish(records ...stream.Record) {
 	}
 }
 
-// until waits, in virtual time, until done.
+// until waits until done.
 func (s *scene) until(what string, done func() bool) {
 	s.Helper()
-	deadline := time.Now().Add(5 * time.Minute)
+	deadline := time.Now().Add(patience)
 	for !done() {
 		if time.Now().After(deadline) {
 			s.Fatal("gave up waiting: " + what)
@@ -268,7 +298,7 @@ func (s *scene) wait(d time.Duration) { <-time.After(d) }
 // settle waits until the processes have caught up: what the source holds is processed, and delivered if they deliver.
 func (s *scene) settle(all ...*process) {
 	s.Helper()
-	deadline := time.Now().Add(5 * time.Minute)
+	deadline := time.Now().Add(patience)
 	for !s.caughtUp(all) {
 		if time.Now().After(deadline) {
 			for _, p := range all {
@@ -285,17 +315,21 @@ func (s *scene) caughtUp(all []*process) bool {
 	if err != nil {
 		s.Fatal(err)
 	}
-	delivers := false
+	delivers, said := false, 0
 	for _, p := range all {
 		delivers = delivers || p.deliver != nil
+		said += len(p.processed())
 		for _, part := range p.processed() {
 			if part.State == "ready" && !part.Busy && part.Next >= source[part.Partition] {
 				delete(source, part.Partition)
 			}
 		}
 	}
-	if len(source) > 0 || !delivers {
-		return len(source) == 0
+	if len(source) > 0 || said > partitions { // more: a process has not noticed yet that it lost some
+		return false
+	}
+	if !delivers {
+		return true
 	}
 	rows, err := s.cluster.RowsEnds(s.Context(), s.topics)
 	if err != nil {
@@ -326,8 +360,8 @@ func (s *scene) expect() {
 	s.Helper()
 	var want []string
 	for path, content := range s.files {
-		for line := range strings.Lines(content) {
-			want = append(want, "page/"+path+" "+strings.ToUpper(strings.TrimSpace(line)))
+		for line := range linesOf(content) {
+			want = append(want, "page/"+path+" "+strings.ToUpper(line))
 		}
 	}
 	slices.Sort(want)
@@ -342,7 +376,7 @@ func (s *scene) expect() {
 // client returns a client of the broker beside the flow's own.
 func (s *scene) client(opts ...kgo.Opt) *kgo.Client {
 	s.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.cluster.Brokers...), kgo.Dialer(s.network.DialContext),
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.cluster.Brokers...), kgo.Dialer(s.dial),
 		kgo.DisableClientMetrics()}, opts...)...)
 	if err != nil {
 		s.Fatal(err)
@@ -369,5 +403,22 @@ func paths(n int) []string {
 	return out
 }
 
-// sorted returns a map's keys in order.
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+// linesOf is the lines of a file, as the program takes them.
+func linesOf(content string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for line := range strings.Lines(content) {
+			if !yield(strings.TrimSpace(line)) {
+				return
+			}
+		}
+	}
+}
+
+// streamRecord is a record as the flow's own code takes it.
+func streamRecord(r *kgo.Record) *stream.Record {
+	out := &stream.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, stream.Header{Key: h.Key, Value: h.Value})
+	}
+	return out
+}
