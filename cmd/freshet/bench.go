@@ -35,17 +35,20 @@ func newBenchHistory(c *common) *cobra.Command {
 	cmd.Flags().BoolVar(&b.check, "check", false, "compare every table with one built from the last state alone; exit 4 when they differ")
 	cmd.Flags().IntVar(&b.limit, "limit", 0, "replay only so many commits")
 	cmd.Flags().IntVar(&b.restartEvery, "restart-every", 0, "start a new process each time so many commits are replayed")
-	cmd.Flags().StringSliceVar(&b.targets, "targets", nil, "write these targets of the flow; they must not be in use")
+	cmd.Flags().StringSliceVar(&o.targets, "targets", nil, "write these targets of the flow; they must not be in use")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&commits, "commits", false, "print each commit, not only the total")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if (b.corpus == "") == (b.git == "") {
 			return usagef("which history? say --corpus FILE or --git DIR")
 		}
+		if b.limit < 0 || b.restartEvery < 0 {
+			return usagef("--limit and --restart-every count commits: say a number from 0, which means all and never")
+		}
 		b.options = *o
 		report, err := b.run(cmd.Context())
 		if err != nil {
-			return err
+			return asUsage(err)
 		}
 		return printHistory(cmd.OutOrStdout(), &report, asJSON, commits)
 	}

@@ -66,13 +66,13 @@ type flowModel struct {
 	t            *testing.T
 	vector       func(string) []float32
 	parse, split stream.Operator
-	held         map[string]document // by path
-	users        map[string]int      // by text that is embedded
+	held         map[string]modelDocument // by path
+	users        map[string]int           // by text that is embedded
 	seen         map[string]bool
 }
 
-// document is what a path has in the table: by key, its columns and the text that was embedded.
-type document map[string]modelRow
+// modelDocument is what a path has in the table: by key, its columns and the text that was embedded.
+type modelDocument map[string]modelRow
 
 type modelRow struct {
 	columns stream.Value
@@ -80,7 +80,7 @@ type modelRow struct {
 }
 
 func newFlowModel(t *testing.T, vector func(string) []float32) *flowModel {
-	m := &flowModel{t: t, vector: vector, held: map[string]document{}, users: map[string]int{}, seen: map[string]bool{}}
+	m := &flowModel{t: t, vector: vector, held: map[string]modelDocument{}, users: map[string]int{}, seen: map[string]bool{}}
 	var err error
 	if m.parse, err = parse.Markdown().New(stream.Settings{}); err != nil {
 		t.Fatal(err)
@@ -100,15 +100,15 @@ type expected struct{ upserts, deletes, unheld, unseen int }
 
 // commit enters the edits of a commit: the diff between the tables built before and after it.
 func (m *flowModel) commit(edits []history.Edit) (e expected) {
-	after := map[string]document{}
+	after := map[string]modelDocument{}
 	texts := map[string]bool{}
 	for _, edit := range edits {
-		var doc document // nil: no such file
+		var doc modelDocument // nil: no such file
 		if !edit.Delete {
 			doc = m.build(edit)
 		}
 		after[edit.Path] = doc
-		e.upserts, e.deletes = e.upserts+changed(doc, m.held[edit.Path]), e.deletes+gone(doc, m.held[edit.Path])
+		e.upserts, e.deletes = e.upserts+doc.upserts(m.held[edit.Path]), e.deletes+doc.deletes(m.held[edit.Path])
 		for _, r := range doc {
 			texts[r.text] = true
 		}
@@ -128,7 +128,8 @@ func (m *flowModel) commit(edits []history.Edit) (e expected) {
 	return e
 }
 
-func changed(now, before document) (n int) {
+// upserts and deletes are the rows to be written when this version follows before.
+func (now modelDocument) upserts(before modelDocument) (n int) {
 	for key, r := range now {
 		if was, ok := before[key]; !ok || !was.columns.Equal(r.columns) {
 			n++
@@ -137,7 +138,7 @@ func changed(now, before document) (n int) {
 	return n
 }
 
-func gone(now, before document) (n int) {
+func (now modelDocument) deletes(before modelDocument) (n int) {
 	for key := range before {
 		if _, ok := now[key]; !ok {
 			n++
@@ -146,7 +147,7 @@ func gone(now, before document) (n int) {
 	return n
 }
 
-func (m *flowModel) replace(path string, doc document) {
+func (m *flowModel) replace(path string, doc modelDocument) {
 	for _, r := range doc {
 		m.users[r.text]++
 	}
@@ -161,10 +162,10 @@ func (m *flowModel) replace(path string, doc document) {
 }
 
 // build evaluates a file: one row for each chunk.
-func (m *flowModel) build(e history.Edit) document {
+func (m *flowModel) build(e history.Edit) modelDocument {
 	body := m.apply(m.parse, stream.StringOf(string(e.Content)))
 	chunks, title := m.apply(m.split, body), body.Field("title").Str()
-	doc := document{}
+	doc := modelDocument{}
 	for i := range chunks.Len() {
 		chunk := chunks.At(i)
 		text := title + "\n" + chunk.Field("text").Str()

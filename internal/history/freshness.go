@@ -23,8 +23,8 @@ type Freshness struct {
 // NewFreshness returns a measure over a number of targets.
 func NewFreshness(targets int) *Freshness { return &Freshness{targets: targets} }
 
-// begin starts the clock of a commit. Everything before it has arrived.
-func (f *Freshness) begin() {
+// Begin starts the clock of a commit. Everything before it has arrived.
+func (f *Freshness) Begin() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.began, f.shown = time.Now(), map[string]int{}

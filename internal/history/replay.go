@@ -110,7 +110,7 @@ func (r *Replay) commit(ctx context.Context, c Commit, edits []Edit) (CommitRepo
 	if report.Inputs, err = r.Ledger.Commit(ctx, records); err != nil {
 		return report, err
 	}
-	r.Freshness.begin()
+	r.Freshness.Begin()
 	began := time.Now()
 	if err := r.process.Publish(ctx, records); err != nil {
 		return report, err
