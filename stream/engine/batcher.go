@@ -108,7 +108,7 @@ func (b *batcher) send(batch []*call) {
 	var partial *stream.BatchError
 	switch {
 	case err == nil && len(out) != len(batch):
-		b.fail(batch, stream.Errorf(stream.Internal, "run node "+b.node.Name, "operator returned %d outputs for %d inputs", len(out), len(batch)))
+		b.fail(batch, miscounted(b.node, len(out), len(batch)))
 	case err == nil:
 		for i, c := range batch {
 			b.memos.finish(c, out[i], nil)
@@ -125,12 +125,20 @@ func (b *batcher) send(batch []*call) {
 
 func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stream.BatchError) {
 	for i, c := range batch {
-		if err := partial.Failed[i]; err != nil {
+		err := partial.Failed[i]
+		if err == nil && i >= len(out) {
+			err = miscounted(b.node, len(out), len(batch))
+		}
+		if err != nil {
 			b.memos.finish(c, stream.Value{}, err)
 			continue
 		}
 		b.memos.finish(c, out[i], nil)
 	}
+}
+
+func miscounted(n *stream.Node, outputs, inputs int) error {
+	return stream.Errorf(stream.Internal, "run node "+n.Name, "operator returned %d outputs for %d inputs", outputs, inputs)
 }
 
 func (b *batcher) fail(batch []*call, err error) {
@@ -143,7 +151,10 @@ func (b *batcher) retry(inputs []stream.Value) ([]stream.Value, error) {
 	wait := firstBackoff
 	for failed := false; ; failed = true {
 		out, err := b.node.Operator.Apply(b.memos.ctx, inputs)
-		if !retriable(err) || b.memos.ctx.Err() != nil {
+		if retriable(err) && b.memos.ctx.Err() != nil {
+			return nil, b.memos.ctx.Err() // the end of the process is no failure
+		}
+		if !retriable(err) {
 			if failed && err == nil && b.memos.events.Recovered != nil {
 				b.memos.events.Recovered(b.node.Name)
 			}

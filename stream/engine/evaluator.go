@@ -83,21 +83,24 @@ func (e *Evaluator) evaluate(ctx context.Context, ev *Evaluation) {
 // trial watches the first evaluations: a formula that fails on all of them is wrong, not the documents.
 type trial struct {
 	passed bool
-	failed int
+	failed map[string]bool // documents; one may be evaluated again and again, when transactions are aborted
 	op     string
 	err    error
 }
 
 const trialDocuments = 100
 
-func (t *trial) judge(err error) {
+func (t *trial) judge(doc string, err error) {
 	var e *stream.Error
 	switch {
-	case t.passed || errors.Is(err, context.Canceled):
-	case err == nil, !errors.As(err, &e), e.Kind != stream.Invalid, t.failed > 0 && e.Op != t.op:
-		t.passed = true
+	case t.passed || len(t.failed) >= trialDocuments || errors.Is(err, context.Canceled):
+	case err == nil, !errors.As(err, &e), e.Kind != stream.Invalid, len(t.failed) > 0 && e.Op != t.op:
+		t.passed, t.failed = true, nil
 	default:
-		t.failed, t.op, t.err = t.failed+1, e.Op, err
+		if t.failed == nil {
+			t.failed = make(map[string]bool, trialDocuments)
+		}
+		t.failed[doc], t.op, t.err = true, e.Op, err
 	}
 }
 
@@ -106,16 +109,16 @@ func (t *trial) judge(err error) {
 func (e *Evaluator) Hopeless() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.trial.passed || e.trial.failed < trialDocuments {
+	if len(e.trial.failed) < trialDocuments {
 		return nil
 	}
 	return stream.Errorf(stream.Usage, "evaluate flow "+e.program.Flow(), "each of the first %d documents failed alike, the last with: %w; "+
-		"correct the flow", e.trial.failed, e.trial.err)
+		"correct the flow", trialDocuments, e.trial.err)
 }
 
 func (e *Evaluator) queue(ev *Evaluation) {
 	e.mu.Lock()
-	e.trial.judge(ev.err)
+	e.trial.judge(ev.id, ev.err)
 	e.finished = append(e.finished, ev)
 	e.mu.Unlock()
 	select {

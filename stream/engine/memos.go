@@ -297,6 +297,9 @@ func (c *calls) direct(ctx context.Context, n *stream.Node, inputs []stream.Valu
 	if err != nil {
 		return nil, firstFailure(err)
 	}
+	if len(got) != len(given) {
+		return nil, miscounted(n, len(got), len(given))
+	}
 	for j, i := range at {
 		out[i] = got[j]
 	}
