@@ -50,7 +50,7 @@ type Replay struct {
 // Run replays the history. Commits that touch no file of the source are left out. When it fails, the report is of the
 // commits before.
 func (r *Replay) Run(ctx context.Context, from Reader) (report Report, err error) {
-	r.live = map[string]Edit{}
+	r.live, report = map[string]Edit{}, newReport()
 	defer func() {
 		if r.process != nil {
 			err = errors.Join(err, r.process.Stop())

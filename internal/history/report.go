@@ -113,12 +113,13 @@ func (r *CommitReport) count(before, after engine.Counts) {
 	}
 }
 
+func newReport() Report {
+	return Report{Commits: []CommitReport{}, Total: Total{Nodes: map[string]engine.NodeCount{}, Tables: map[string]TableTotal{}}}
+}
+
 func (r *Report) add(c CommitReport) {
 	r.Commits = append(r.Commits, c)
 	t := &r.Total
-	if t.Nodes == nil {
-		t.Nodes, t.Tables = map[string]engine.NodeCount{}, map[string]TableTotal{}
-	}
 	t.Commits++
 	t.Edits += c.Edits
 	t.Noop += c.Noop
