@@ -55,6 +55,27 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// docs/README.md, or the README of a folder, leads to every page.
+func TestPagesAreListed(t *testing.T) {
+	for _, page := range pages(t) {
+		dir, name := filepath.Split(page)
+		if name == "README.md" || !strings.HasPrefix(page, "../docs/") {
+			continue
+		}
+		index := "../docs/README.md"
+		if _, err := os.Stat(dir + "README.md"); err == nil {
+			index = dir + "README.md"
+		}
+		from, err := filepath.Rel(filepath.Dir(index), page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(read(t, index), "]("+filepath.ToSlash(from)+")") {
+			t.Errorf("%s does not link to %s", index, page)
+		}
+	}
+}
+
 // shown is how DESIGN.md names what shows a reaction: `package: TestName`, or `sinktest: title of a case`.
 var shown = regexp.MustCompile("`([a-z/]+): ([^`]+)`")
 
