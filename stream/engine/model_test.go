@@ -215,7 +215,7 @@ func (s *scene) play(p *part, st stepOf, writes []write) error {
 		_, err := s.commit(p, writes, st.n)
 		return err
 	case "abort":
-		return s.abort(p, writes)
+		return s.abort(p, writes, st.n > 2)
 	case "release":
 		s.op.release([]string{"slow1", "slow2"}[st.n%2])
 	case "restart":

@@ -192,8 +192,12 @@ func (s *scene) commit(p *part, writes []write, backlog int) (*engine.Output, er
 }
 
 // abort does the work of a transaction and drops it.
-func (s *scene) abort(p *part, writes []write) error {
-	tx, err := s.begin(p, writes, 0)
+func (s *scene) abort(p *part, writes []write, backlog bool) error {
+	n := 0
+	if backlog {
+		n = 16
+	}
+	tx, err := s.begin(p, writes, n)
 	if err != nil {
 		return err
 	}
