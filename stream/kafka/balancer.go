@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"bytes"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -40,16 +42,10 @@ func (b *balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, e
 	return parsed, err
 }
 
-// controlAddress finds the address in a member's metadata; "" when there is none.
-func controlAddress(metadata []byte) string {
-	m := kmsg.NewConsumerMemberMetadata()
-	if err := m.ReadFrom(metadata); err != nil {
-		return ""
-	}
-	for i := len(m.UserData) - len(addressMark); i >= 0; i-- {
-		if string(m.UserData[i:i+len(addressMark)]) == addressMark {
-			return string(m.UserData[i+len(addressMark):])
-		}
+// controlAddress finds the address in a member's user data; "" when there is none.
+func controlAddress(userData []byte) string {
+	if i := bytes.LastIndex(userData, []byte(addressMark)); i >= 0 {
+		return string(userData[i+len(addressMark):])
 	}
 	return ""
 }

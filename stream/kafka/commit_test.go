@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
 )
 
 // points are all named points of a transaction.
@@ -342,7 +342,7 @@ func TestStoreFailsAfterTheCommit(t *testing.T) {
 						return nil
 					}
 					left--
-					return errors.New("no space left on device")
+					return stream.Errorf(stream.Internal, "apply entries", "no space left on device")
 				}
 				p := s.start()
 				s.load(0)

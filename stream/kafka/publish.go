@@ -17,7 +17,7 @@ type Publisher struct {
 // OpenPublisher returns a publisher to topic. Close it.
 func (c Cluster) OpenPublisher(topic string) (*Publisher, error) {
 	cl, err := c.client(kgo.ProducerBatchMaxBytes(MaxMessageBytes-16<<10), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()), kgo.ProducerLinger(0))
+		kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()), kgo.ProducerLinger(0))
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ import (
 )
 
 // patience is when a test gives up. In virtual time it costs nothing.
-const patience = 5 * time.Minute
+const patience = time.Minute
 
 // partitions of the source in every scene.
 const partitions = 3
@@ -65,7 +65,7 @@ func play(t *testing.T, scenario func(s *scene)) {
 }
 
 // playReal runs a scenario in real time, beside others. Virtual time stands still while a goroutine waits for a mutex,
-// and the client holds one while it repeats a commit to a broker that it can't reach.
+// and the client holds one while it joins the group or repeats a commit to a broker that it can't reach.
 func playReal(t *testing.T, scenario func(s *scene)) {
 	t.Helper()
 	t.Parallel()
@@ -262,7 +262,11 @@ func (s *scene) write(path, content string) {
 func (s *scene) remove(path string) {
 	s.Helper()
 	delete(s.files, path)
-	s.publish(schemas.EncodeFile(schemas.FileEvent{Source: "page", Path: path, Op: schemas.FileDelete}))
+	s.publish(deleteRecord(path))
+}
+
+func deleteRecord(path string) stream.Record {
+	return schemas.EncodeFile(schemas.FileEvent{Source: "page", Path: path, Op: schemas.FileDelete})
 }
 
 func fileRecord(path, content string) stream.Record {

@@ -160,7 +160,7 @@ func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error)
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchMaxBytes(MaxMessageBytes-16<<10),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()), // the one that needs least memory
 		kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(50_000),
 		kgo.MaxBufferedBytes(128<<20),

@@ -133,8 +133,11 @@ func (c Cluster) Members(ctx context.Context, group string) (addresses []string,
 			return &stream.Error{Op: "describe group " + group, Kind: stream.Transient, Err: err}
 		}
 		for _, m := range described[group].Members {
-			raw, _ := m.Join.Raw()
-			if a := controlAddress(raw); a != "" {
+			joined, ok := m.Join.AsConsumer()
+			if !ok {
+				continue
+			}
+			if a := controlAddress(joined.UserData); a != "" {
 				addresses = append(addresses, a)
 			}
 		}

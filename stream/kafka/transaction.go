@@ -211,7 +211,7 @@ func (p *Processor) apply(all []*written) error {
 		err = errors.Join(err, <-mutex)
 	}
 	if err != nil {
-		return fmt.Errorf("apply a committed transaction to the local state (it will be restored): %w", err)
+		return &stream.Error{Op: "apply a committed transaction to the local state (it will be restored)", Kind: stream.Transient, Err: err}
 	}
 	for _, w := range all {
 		w.tx.Commit()
