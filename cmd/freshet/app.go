@@ -189,8 +189,8 @@ func (a *app) stateDir() string {
 }
 
 // run drives all parts until ctx ends or one of them needs a person.
-func (a *app) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (a *app) run(parent context.Context) error {
+	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	var group sync.WaitGroup
 	part := func(fn func(context.Context) error) {
@@ -216,10 +216,10 @@ func (a *app) run(ctx context.Context) error {
 	if a.evaluator != nil {
 		a.evaluator.Wait()
 	}
-	if cause := context.Cause(ctx); cause != context.Canceled {
+	if cause := context.Cause(ctx); cause != context.Cause(parent) {
 		return cause
 	}
-	return nil
+	return nil // it was told to end, e.g. by a signal
 }
 
 // close ends what start began, last first.
