@@ -148,7 +148,7 @@ func (a *app) document(ctx context.Context, id string) (d control.Detail, err er
 
 func unknownDocument(id string, unreachable []string) error {
 	if len(unreachable) > 0 {
-		return &exit{exitFailed, fmt.Sprintf("no reachable replica holds document %s; %v can't be reached from here", id, unreachable)}
+		return &exit{exitFailed, fmt.Sprintf("no replica that answers holds document %s; those at %v do not answer", id, unreachable)}
 	}
 	return &exit{exitFailed, fmt.Sprintf("there is no document %s; `freshet documents list` names them", id)}
 }

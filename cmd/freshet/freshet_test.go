@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/freshet-dev/freshet/control"
 )
 
 // asCommand makes the test binary be freshet.
@@ -102,7 +103,7 @@ func (d *desk) run(args ...string) said { return d.runWith("", args...) }
 func (d *desk) runWith(input string, args ...string) said {
 	d.Helper()
 	var out, errs bytes.Buffer
-	taking := slices.Contains([]string{"dev", "rebuild", "reset"}, args[0])
+	taking := slices.Contains([]string{"dev", "run", "rebuild", "reset"}, args[0])
 	args = append(args, "-f", "flow.yaml")
 	if !taking {
 		root := newRoot()
@@ -167,10 +168,18 @@ func (d *desk) conforms(schema, text string) error {
 	return s.Validate(doc)
 }
 
-// dev starts `freshet dev` and returns once it has caught up with so many documents. stop ends it as a person would, kill at once.
+// dev starts `freshet dev` and returns once it has caught up with so many documents.
 func (d *desk) dev(documents int64) (stop, kill func()) {
 	d.Helper()
-	cmd := d.command("dev", "-f", "flow.yaml")
+	stop, kill = d.launch("dev")
+	d.caughtUp(1, documents)
+	return stop, kill
+}
+
+// launch starts a command that keeps running. stop ends it as a person would, kill at once.
+func (d *desk) launch(args ...string) (stop, kill func()) {
+	d.Helper()
+	cmd := d.command(append(args, "-f", "flow.yaml")...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -181,17 +190,24 @@ func (d *desk) dev(documents int64) (stop, kill func()) {
 	end := func(how os.Signal) func() {
 		return func() { _ = cmd.Process.Signal(how); <-ended }
 	}
-	d.Cleanup(end(os.Kill))
-	d.until("dev has caught up", func() bool {
-		select {
-		case <-ended:
-			d.Fatalf("dev ended: %s", log.String())
-		default:
+	d.Cleanup(func() {
+		end(os.Kill)()
+		if d.Failed() {
+			d.Logf("freshet %v: %s", args, log.String())
 		}
-		s := d.overview()
-		return s.Running && s.Totals.Documents == documents && s.Totals.Pending == 0 && is0(s.SourceLag) && is0(s.Targets[0].Lag)
 	})
 	return end(os.Interrupt), end(os.Kill)
+}
+
+// caughtUp waits until so many processes run and hold so many documents, with nothing left to do.
+func (d *desk) caughtUp(processes int, documents int64) {
+	d.Helper()
+	d.until("all has caught up", func() bool {
+		s := d.overview()
+		restoring := slices.ContainsFunc(s.Partitions, func(p control.Partition) bool { return p.State != "ready" })
+		return len(s.Replicas) == processes && !restoring && s.Totals.Documents == documents && s.Totals.Pending == 0 &&
+			is0(s.SourceLag) && is0(s.Targets[0].Lag)
+	})
 }
 
 func is0(lag *int64) bool { return lag != nil && *lag == 0 }
@@ -207,15 +223,15 @@ func (d *desk) overview() (o overview) {
 
 func (d *desk) until(what string, holds func() bool) {
 	d.Helper()
-	ctx, cancel := context.WithTimeout(d.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(d.Context(), 60*time.Second)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			d.Fatal(fmt.Errorf("never: %s", what))
+			d.Fatalf("never: %s; status says: %+v", what, d.run("status", "--json"))
 		}
 	}
 }

@@ -62,8 +62,7 @@ func (a *app) rebuildTarget(ctx context.Context, name string) (running bool, err
 		return false, err
 	}
 	if len(unreachable) > 0 {
-		return true, &exit{exitFailed, fmt.Sprintf("replicas at %v can't be reached from here, so only a part of target %s could be rebuilt; "+
-			"ask from their machine, or start them with --listen", unreachable, name)}
+		return true, silent(a.flow.Name, unreachable) // they would keep their part as it is
 	}
 	var doing []*control.Client
 	for _, c := range processes {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,7 +15,6 @@ import (
 	"github.com/freshet-dev/freshet/control"
 	"github.com/freshet-dev/freshet/statestore"
 	"github.com/freshet-dev/freshet/stream/engine"
-	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
 // siteFlags are the flags of a command that looks for a flow where it lives, running or not.
@@ -56,29 +56,19 @@ func (a *app) processes(ctx context.Context) (running []*control.Client, unreach
 	if err := a.connect(ctx); err != nil {
 		return nil, nil, err
 	}
-	seen := map[string]bool{}
-	groups := []string{kafka.ProcessorGroup(a.flow.Name)}
+	var targets []string
 	for _, t := range a.flow.Targets {
-		groups = append(groups, kafka.TargetGroup(a.flow.Name, t.Name))
+		targets = append(targets, t.Name)
 	}
-	for _, g := range groups {
-		members, err := a.cluster.Members(ctx, g)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, address := range members {
-			if seen[address] {
-				continue
-			}
-			seen[address] = true
-			if c := a.answering(ctx, address); c != nil {
-				running = append(running, c)
-			} else {
-				unreachable = append(unreachable, address)
-			}
+	addresses, err := a.cluster.ControlAddresses(ctx, a.flow.Name, targets)
+	for _, address := range addresses {
+		if c := a.answering(ctx, address); c != nil {
+			running = append(running, c)
+		} else {
+			unreachable = append(unreachable, address)
 		}
 	}
-	return running, unreachable, nil
+	return running, unreachable, err
 }
 
 func (a *app) devProcess(ctx context.Context) *control.Client {
@@ -206,8 +196,7 @@ func (a *app) look(ctx context.Context, fn func(running []*control.Client, unrea
 		return fn(running, unreachable, nil)
 	}
 	if len(unreachable) > 0 {
-		return &exit{exitFailed, "flow " + a.flow.Name + " runs, but none of its replicas can be reached from here; they listen on " +
-			unreachable[0] + " and the like: ask from their machine, or start them with --listen"}
+		return silent(a.flow.Name, unreachable)
 	}
 	local, err := a.openLocal()
 	if err != nil {
@@ -215,4 +204,10 @@ func (a *app) look(ctx context.Context, fn func(running []*control.Client, unrea
 	}
 	defer local.close()
 	return fn(nil, nil, local)
+}
+
+// silent says that the groups have members, none of which answers here.
+func silent(flow string, addresses []string) error {
+	return &exit{exitFailed, fmt.Sprintf("flow %s has replicas that do not answer at %s; if they were stopped just now, Kafka notices within "+
+		"some seconds; if they run elsewhere, ask from their machine, or start them with --listen", flow, strings.Join(addresses, ", "))}
 }
