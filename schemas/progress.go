@@ -25,8 +25,8 @@ type Progress struct {
 
 // Counts are the changes of a partition since its first, each in exactly one of these (Invariant 8).
 type Counts struct {
-	Applied     int64 `cbor:"1,keyasint,omitempty"` // evaluated; the rows are what they should be
-	Noop        int64 `cbor:"2,keyasint,omitempty"` // nothing that formulas read had changed
+	Applied     int64 `cbor:"1,keyasint,omitempty"` // taken in, and the rows are what they should be
+	Noop        int64 `cbor:"2,keyasint,omitempty"` // the document's fields were these already
 	Superseded  int64 `cbor:"3,keyasint,omitempty"` // a newer change of the document came before it was evaluated
 	Pending     int64 `cbor:"4,keyasint,omitempty"` // not evaluated yet
 	Quarantined int64 `cbor:"5,keyasint,omitempty"`

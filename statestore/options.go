@@ -9,12 +9,13 @@ import (
 )
 
 // Sizes are per partition, and a process may own many: they bound what each keeps in memory. A memtable costs its size
-// as heap, again as mapped log, and twice more while it is flushed: 16 MiB ones took 8 busy partitions to 530 MiB with the
-// garbage collector held below 200 MiB, 8 MiB ones to 360 MiB. Smaller ones would make a transaction smaller than the
-// largest value that lies in the tree (1 MiB).
+// as heap, again as mapped log, and as much once more while it is flushed. A value must fit into a transaction, which is
+// 15 % of a memtable; larger ones go to the value log, whose space comes back only at the next Open.
 const (
-	memTable   = 8 << 20
-	blockCache = 8 << 20
+	memTable   = 4 << 20
+	table      = 1 << 20 // building one takes twice its size, and Badger keeps what was taken
+	largeValue = 600 << 10
+	blockCache = 4 << 20
 	indexCache = 16 << 20
 	valueLog   = 64 << 20
 )
@@ -27,7 +28,9 @@ func options(dir string, log *slog.Logger) badger.Options {
 	o.SyncWrites = true
 	o.MetricsEnabled = false
 	o.MemTableSize = memTable
-	o.NumMemtables = 2
+	o.NumMemtables = 1
+	o.BaseTableSize = table
+	o.ValueThreshold = largeValue
 	o.NumCompactors = 2
 	o.BlockCacheSize = blockCache
 	o.IndexCacheSize = indexCache

@@ -47,6 +47,7 @@ func (p *Processor) reconcile(ctx context.Context) error {
 			p.open(ctx, id, r)
 		}
 	}
+	p.publish()
 	return nil
 }
 
