@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/freshet-dev/freshet/control"
 	"github.com/freshet-dev/freshet/statestore"
 	"github.com/freshet-dev/freshet/stream/engine"
+	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
 // siteFlags are the flags of a command that looks for a flow where it lives, running or not.
@@ -56,19 +58,27 @@ func (a *app) processes(ctx context.Context) (running []*control.Client, unreach
 	if err := a.connect(ctx); err != nil {
 		return nil, nil, err
 	}
-	var targets []string
+	groups := []string{kafka.ProcessorGroup(a.flow.Name)}
 	for _, t := range a.flow.Targets {
-		targets = append(targets, t.Name)
+		groups = append(groups, kafka.TargetGroup(a.flow.Name, t.Name))
 	}
-	addresses, err := a.cluster.ControlAddresses(ctx, a.flow.Name, targets)
-	for _, address := range addresses {
+	var addresses []string
+	for _, g := range groups {
+		members, err := a.cluster.Members(ctx, g)
+		if err != nil {
+			return nil, nil, err
+		}
+		addresses = append(addresses, members...)
+	}
+	slices.Sort(addresses)
+	for _, address := range slices.Compact(addresses) {
 		if c := a.answering(ctx, address); c != nil {
 			running = append(running, c)
 		} else {
 			unreachable = append(unreachable, address)
 		}
 	}
-	return running, unreachable, err
+	return running, unreachable, nil
 }
 
 func (a *app) devProcess(ctx context.Context) *control.Client {
