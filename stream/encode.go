@@ -287,7 +287,9 @@ func (v *Value) unmarshalTagged(b []byte) error {
 	case tagSparse:
 		var raw []byte
 		err = decMode.Unmarshal(t.Content, &raw)
-		*v = Value{kind: Sparse, n: uint64(len(raw) / 8), s: string(raw)}
+		if err == nil {
+			*v, err = rawSparse(raw)
+		}
 	case tagMulti:
 		err = v.unmarshalMulti(t.Content)
 	default:
@@ -296,15 +298,23 @@ func (v *Value) unmarshalTagged(b []byte) error {
 	return err
 }
 
+// maxExponent bounds decimals, whose text has as many digits.
+const maxExponent = 1 << 20
+
 func (v *Value) unmarshalDecimal(b []byte) error {
 	var parts struct {
 		_        struct{} `cbor:",toarray"`
 		Exponent int
 		Unscaled big.Int
 	}
-	err := decMode.Unmarshal(b, &parts)
+	if err := decMode.Unmarshal(b, &parts); err != nil {
+		return err
+	}
+	if parts.Exponent > maxExponent || parts.Exponent < -maxExponent {
+		return fmt.Errorf("decode value: a decimal with exponent %d", parts.Exponent)
+	}
 	*v = DecimalOf(&parts.Unscaled, -parts.Exponent)
-	return err
+	return nil
 }
 
 func (v *Value) unmarshalVector(t cbor.RawTag) error {
@@ -332,7 +342,8 @@ func (v *Value) unmarshalMulti(b []byte) error {
 	if err := decMode.Unmarshal(b, &parts); err != nil {
 		return err
 	}
-	if len(parts.Shape) != 2 || parts.Flat.kind != Vector {
+	if f := parts.Flat; len(parts.Shape) != 2 || f.kind != Vector || f.elem != F32 || parts.Shape[1] <= 0 ||
+		int(f.n)%parts.Shape[1] != 0 || parts.Shape[0] != int(f.n)/parts.Shape[1] {
 		return fmt.Errorf("decode value: malformed multivector")
 	}
 	x, err := MultiVectorOf(parts.Shape[1], parts.Flat.Floats())

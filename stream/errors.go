@@ -3,6 +3,8 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -68,8 +70,9 @@ type BatchError struct{ Failed map[int]error }
 
 // Error implements error.
 func (e *BatchError) Error() string {
-	for i, err := range e.Failed {
-		return fmt.Sprintf("%d inputs failed, among them number %d: %v", len(e.Failed), i, err)
+	if len(e.Failed) == 0 {
+		return "no input failed"
 	}
-	return "no input failed"
+	first := slices.Min(slices.Collect(maps.Keys(e.Failed)))
+	return fmt.Sprintf("%d inputs failed, first number %d: %v", len(e.Failed), first, e.Failed[first])
 }

@@ -82,8 +82,23 @@ func StringOf(s string) Value { return Value{kind: String, s: s} }
 // BytesOf returns bytes; b is copied.
 func BytesOf(b []byte) Value { return Value{kind: Bytes, s: string(b)} }
 
-// TimestampOf returns an instant, in nanoseconds and UTC.
-func TimestampOf(t time.Time) Value { return Value{kind: Timestamp, n: uint64(t.UnixNano())} }
+// The instants that a Timestamp can hold: 64-bit nanoseconds since 1970.
+var (
+	MinTime = time.Unix(0, math.MinInt64).UTC() // in the year 1677
+	MaxTime = time.Unix(0, math.MaxInt64).UTC() // in the year 2262
+)
+
+// TimestampOf returns an instant, in nanoseconds and UTC. One before MinTime or after MaxTime becomes that bound: whoever
+// reads instants from outside compares with the bounds first, and refuses what lies beyond.
+func TimestampOf(t time.Time) Value {
+	switch {
+	case t.Before(MinTime):
+		t = MinTime
+	case t.After(MaxTime):
+		t = MaxTime
+	}
+	return Value{kind: Timestamp, n: uint64(t.UnixNano())}
+}
 
 // DecimalOf returns unscaled × 10^-scale exactly; scale is kept (1.50 is not 1.5 as text, though equal as a number).
 func DecimalOf(unscaled *big.Int, scale int) Value {
@@ -294,7 +309,7 @@ func decimalText(digits string, scale int) string {
 func ParseDecimal(text string) (v Value, ok bool) {
 	whole, frac, _ := strings.Cut(text, ".")
 	u, ok := new(big.Int).SetString(whole+frac, 10)
-	if !ok || strings.ContainsAny(text, "_+ ") {
+	if !ok || strings.ContainsAny(text, "_+ ") || strings.HasPrefix(frac, "-") {
 		return Value{}, false
 	}
 	return DecimalOf(u, len(frac)), true

@@ -58,6 +58,16 @@ func SparseOf(indices []uint32, values []float32) (Value, error) {
 	return Value{kind: Sparse, n: uint64(len(indices)), s: string(appendFloats(raw, values))}, nil
 }
 
+// rawSparse reads what SparseOf wrote.
+func rawSparse(raw []byte) (Value, error) {
+	n := len(raw) / 8
+	if len(raw) != 8*n {
+		return Value{}, fmt.Errorf("sparse vector: %d bytes are no whole number of entries", len(raw))
+	}
+	indices, values := Value{kind: Sparse, n: uint64(n), s: string(raw)}.SparseParts()
+	return SparseOf(indices, values)
+}
+
 // Dims returns the dimensions of a vector or of each part of a multivector, the entries of a sparse vector, else 0.
 func (v Value) Dims() int {
 	if v.kind == Vector || v.kind == MultiVector || v.kind == Sparse {
