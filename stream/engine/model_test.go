@@ -153,7 +153,7 @@ func (d *modelDoc) had(got string) bool {
 var texts = []string{"title=A body=red,green", "body=red,green title=A", "title=A body=red,green note=x", "title=B body=red",
 	"title=B body=~", "title=~ body=blue note=~", "title=C body=slow1", "title=A body=slow2,red", "title=A body=slow2,red note=y", "title=B body=slow2,~",
 	"title=wrong body=red", "title=D body=bad,red", "title=D body=slow1,bad", "title=E body=red," + strings.Repeat("x", maxRecord),
-	"body=green", "-", "-", "?id", "title=?", "!heartbeat", "?"}
+	"body=green", "title=F body=a,b,c,d,e,f", "title=F body=a,c,e,g,i", "title=F body=slow1,b,c,d,e", "-", "-", "?id", "title=?", "!heartbeat", "?"}
 
 // stepOf is one step of a random history.
 type stepOf struct {
