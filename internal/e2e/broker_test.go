@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,18 +24,43 @@ type topic struct {
 
 func newTopic(t testing.TB, broker *testenv.Broker, name string, partitions int32) *topic {
 	t.Helper()
+	p := openTopic(t, broker, name)
+	made, err := p.adm.CreateTopics(t.Context(), partitions, 1, nil, name)
+	if err != nil || made.Error() != nil {
+		t.Fatal(err, made.Error())
+	}
+	return p
+}
+
+// openTopic is for a topic that somebody else makes.
+func openTopic(t testing.TB, broker *testenv.Broker, name string) *topic {
+	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr()), kgo.DefaultProduceTopic(name),
 		kgo.MetadataMinAge(100*time.Millisecond), kgo.DisableClientMetrics())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
-	p := &topic{t, broker.Addr(), name, cl, kadm.NewClient(cl)}
-	made, err := p.adm.CreateTopics(t.Context(), partitions, 1, nil, name)
-	if err != nil || made.Error() != nil {
-		t.Fatal(err, made.Error())
+	return &topic{t, broker.Addr(), name, cl, kadm.NewClient(cl)}
+}
+
+// appears waits until the topic exists.
+func (p *topic) appears() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ends, err := p.adm.ListEndOffsets(ctx, p.name); err == nil && ends.Error() == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			p.t.Fatalf("topic %s did not appear", p.name)
+		}
 	}
-	return p
 }
 
 // produce writes records in order and returns when the broker has them.

@@ -28,6 +28,8 @@ func TestLive(t *testing.T) {
 	connect := testenv.Connect(t, broker)
 	connect.PutConnector(t, prefix, testenv.DebeziumPostgres(from, prefix, 2))
 
+	openTopic(t, broker, prefix+".public.tickets").appears()
+
 	p := newProject(t, liveFlow(broker.Addr(), prefix))
 	p.env = []string{"E2E_URL=" + to.URL}
 	f := p.run()
@@ -47,7 +49,8 @@ func TestLive(t *testing.T) {
 	}
 	from.Exec(t, `update tickets set id = 20 where id = 2`)
 	l.arrives("1 Streams", "20 Lakes", "3 Salt", "4 Bends")
-	from.Exec(t, `delete from tickets where id = 3; begin; update tickets set title = 'never' where id = 4; rollback`)
+	from.Exec(t, `begin; update tickets set title = 'never' where id = 4; rollback`)
+	from.Exec(t, `delete from tickets where id = 3`)
 	l.arrives("1 Streams", "20 Lakes", "4 Bends")
 	from.Exec(t, `update tickets set body = 'Short now.' where id = 1`)
 	f.until("one chunk is left", func(context.Context) bool { return l.chunks(1) == 1 })
