@@ -128,6 +128,7 @@ func (p *Partition) header(id string) (Header, bool, error) {
 	if err := stream.Unmarshal(v, &h); err != nil {
 		return h, false, fmt.Errorf("read header of document %s: %w", id, err)
 	}
+	h.Inline = nil // the cache keeps no inputs
 	p.headers.put(h)
 	return h, true, nil
 }
@@ -135,6 +136,15 @@ func (p *Partition) header(id string) (Header, bool, error) {
 // ReadInput returns a document's stored input.
 func ReadInput(s Store, h Header) (stream.Value, error) {
 	d := documentFingerprint(h.ID)
+	if h.Parts == 0 && h.InputBytes > 0 && h.Inline == nil {
+		var err error
+		if h, _, err = FindDocument(s, h.ID); err != nil {
+			return stream.Value{}, err
+		}
+	}
+	if h.Inline != nil {
+		return stream.DecodeValue(h.Inline)
+	}
 	if h.Parts == 0 {
 		return stream.Value{}, nil
 	}
@@ -183,7 +193,11 @@ func RejectedRecords(s Store, each func(Rejected) error) error {
 
 // EmittedRows returns the identities of the rows that a document has in the rows topic, in order of (table, key).
 func EmittedRows(s Store, id string) ([]stream.RowID, error) {
-	rows, err := emittedRows(s, documentFingerprint(id))
+	h, known, err := FindDocument(s, id)
+	if err != nil || !known {
+		return nil, err
+	}
+	rows, err := emittedRows(s, &h)
 	out := make([]stream.RowID, 0, len(rows))
 	for _, r := range rows {
 		out = append(out, stream.RowID{Table: r.Table, Document: id, Key: r.Key})
@@ -194,9 +208,12 @@ func EmittedRows(s Store, id string) ([]stream.RowID, error) {
 	return out, err
 }
 
-func emittedRows(s Store, doc stream.Fingerprint) ([]emittedRow, error) {
-	var out []emittedRow
-	err := s.Scan(docKey(keyRow, doc), nil, func(_, v []byte) (bool, error) {
+func emittedRows(s Store, h *Header) ([]emittedRow, error) {
+	if len(h.Few) == h.Rows {
+		return h.Few, nil
+	}
+	out := make([]emittedRow, 0, h.Rows)
+	err := s.Scan(docKey(keyRow, documentFingerprint(h.ID)), nil, func(_, v []byte) (bool, error) {
 		var r emittedRow
 		err := stream.Unmarshal(v, &r)
 		out = append(out, r)

@@ -24,8 +24,11 @@ const (
 	keyPassMarked = 'g' // → generation whose pass mark was written
 )
 
-// inputPart bounds one stored part of an input.
-const inputPart = 512 << 10
+const (
+	inlineInput = 4 << 10   // bytes of an input that lies in its header
+	inputPart   = 512 << 10 // bytes of one stored part of a larger input
+	fewRows     = 4         // rows that lie in their document's header
+)
 
 // Status of a document.
 type Status uint8
@@ -51,11 +54,15 @@ type Header struct {
 	Position   stream.Position    `cbor:"7,keyasint"` // of the last change that altered the input
 	Parts      int                `cbor:"8,keyasint,omitempty"`
 	InputBytes int                `cbor:"9,keyasint,omitempty"`
-	Rows       int                `cbor:"10,keyasint,omitempty"` // row entries
+	Rows       int                `cbor:"10,keyasint,omitempty"` // rows in the rows topic
 	Memos      int                `cbor:"13,keyasint,omitempty"` // memo references
 	Reason     string             `cbor:"11,keyasint,omitempty"` // why it is quarantined
 	Failed     *stream.Position   `cbor:"12,keyasint,omitempty"` // the change that failed, when it is not Position
 	Open       int64              `cbor:"14,keyasint,omitempty"` // changes that the pending evaluation carries
+	// What is small lies in the header itself, which saves an entry each. Large inputs lie in Parts, many rows in entries
+	// of their own, so that a change rewrites only what it touches.
+	Inline []byte       `cbor:"15,keyasint,omitempty"` // the input's encoding, up to inlineInput bytes
+	Few    []emittedRow `cbor:"16,keyasint,omitempty"` // the rows, up to fewRows
 }
 
 type emittedRow struct {

@@ -220,7 +220,7 @@ func (d *Delivery) advance(part *delivered, b stream.Batch) {
 	for _, u := range b.Units {
 		d.Metrics.Rows.Add(int64(len(u.Rows)))
 	}
-	if n := len(b.Units); n > 0 {
+	if n := len(b.Units); n > 0 && part.rebuild == nil {
 		d.freshness(b.Units[n-1])
 	}
 }

@@ -17,7 +17,7 @@ func (p *Processor) publish() {
 	defer p.mu.Unlock()
 	p.published = nil
 	for id, o := range p.parts {
-		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.read), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy()}
+		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.read), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy() || p.passDue(o)}
 		switch {
 		case o.failure != nil:
 			s.State, s.Error = "stopped", o.failure.Error()

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"sort"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// rowChange is one row record to come: an upsert with its row, or a delete.
+type rowChange struct {
+	id  stream.RowID
+	row *stream.Row // nil: delete
+	fp  stream.Fingerprint
+	new bool // the row was not there before
+}
+
+// emit diffs rows against those last emitted and appends the records of the difference, as one unit. A document whose
+// row does not fit into a record is refused, and nothing of it is written.
+func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]*stream.Value, out *Output) (refused, err error) {
+	held, err := emittedRows(t.p.Store, &d.header)
+	if err != nil {
+		return nil, err
+	}
+	now := make([]emittedRow, len(rows))
+	for i, r := range rows {
+		now[i] = emittedRow{Table: r.Table, Key: r.Key, Fingerprint: r.Fingerprint()}
+	}
+	changes := diff(d.id, held, now, rows)
+	records, err := t.encodeRows(d, changes)
+	switch {
+	case stream.KindOf(err) == stream.Invalid:
+		return err, nil
+	case err != nil:
+		return nil, err
+	}
+	t.tallyRows(changes)
+	t.noteRows(d, held, now, changes)
+	out.Rows = append(out.Rows, records...)
+	return nil, t.useMemos(d, memos)
+}
+
+// diff returns what leads from the rows held to those of now, in order of (table, key).
+func diff(document string, held, now []emittedRow, rows []stream.Row) []rowChange {
+	type key struct{ table, key string }
+	old := make(map[key]stream.Fingerprint, len(held))
+	for _, r := range held {
+		old[key{r.Table, r.Key}] = r.Fingerprint
+	}
+	var changes []rowChange
+	for i, r := range now {
+		fp, ok := old[key{r.Table, r.Key}]
+		if !ok || fp != r.Fingerprint {
+			id := stream.RowID{Table: r.Table, Document: document, Key: r.Key}
+			changes = append(changes, rowChange{id, &rows[i], r.Fingerprint, !ok})
+		}
+		delete(old, key{r.Table, r.Key})
+	}
+	for k := range old {
+		changes = append(changes, rowChange{id: stream.RowID{Table: k.table, Document: document, Key: k.key}})
+	}
+	sort.Slice(changes, func(i, j int) bool {
+		a, b := changes[i].id, changes[j].id
+		return a.Table < b.Table || a.Table == b.Table && a.Key < b.Key
+	})
+	return changes
+}
+
+func (t *Tx) encodeRows(d *document, changes []rowChange) ([]stream.Record, error) {
+	records := make([]stream.Record, 0, len(changes))
+	tables := map[string]stream.Table{}
+	for _, table := range t.p.config.Program.Tables() {
+		tables[table.Name] = table
+	}
+	for i, c := range changes {
+		if c.row == nil {
+			records = append(records, schemas.EncodeDelete(c.id, i+1, len(changes)))
+			continue
+		}
+		l := schemas.LineageOf(d.id, d.position, t.p.config.Program.Logic().String(), t.p.config.Program.TableLineage(c.id.Table))
+		r, err := schemas.EncodeRow(tables[c.id.Table], *c.row, d.id, l, i+1, len(changes))
+		if err != nil {
+			return nil, err
+		}
+		if n := len(r.Key) + len(r.Value); n > t.p.config.MaxRecord {
+			return nil, &stream.Error{Op: "write row " + c.id.Key + " of table " + c.id.Table, Doc: d.id, Kind: stream.Invalid,
+				Err: stream.Errorf(stream.Invalid, "encode", "the row has %d bytes, a record may have %d; leave out or shorten a column", n, t.p.config.MaxRecord)}
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+func (t *Tx) tallyRows(changes []rowChange) {
+	for _, c := range changes {
+		n := TableCount{Upserts: 1}
+		if c.row == nil {
+			n = TableCount{Deletes: 1}
+			t.stats.Rows[c.id.Table]--
+		}
+		if c.new {
+			t.stats.Rows[c.id.Table]++
+		}
+		t.counts.table(c.id.Table, n)
+	}
+}
+
+// noteRows stores which rows are emitted: few in the header, many in entries of their own, of which only those that
+// changed are written.
+func (t *Tx) noteRows(d *document, held, now []emittedRow, changes []rowChange) {
+	inHeader, wasInHeader := len(now) <= fewRows, len(d.header.Few) == d.header.Rows
+	d.header.Rows, d.header.Few = len(now), nil
+	if inHeader {
+		d.header.Few = now
+	}
+	switch {
+	case inHeader && !wasInHeader:
+		for _, r := range held {
+			t.ov.delete(rowKey(d.fp, r.Table, r.Key))
+		}
+	case !inHeader && wasInHeader:
+		for _, r := range now {
+			t.ov.put(rowKey(d.fp, r.Table, r.Key), encode(r))
+		}
+	case !inHeader:
+		for _, c := range changes {
+			if c.row == nil {
+				t.ov.delete(rowKey(d.fp, c.id.Table, c.id.Key))
+				continue
+			}
+			t.ov.put(rowKey(d.fp, c.id.Table, c.id.Key), encode(emittedRow{Table: c.id.Table, Key: c.id.Key, Fingerprint: c.fp}))
+		}
+	}
+}
