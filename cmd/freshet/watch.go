@@ -40,7 +40,7 @@ func (a *app) startWatcher() error {
 		Rescan:   time.Duration(s.Settings.Int("rescan")),
 		MaxBytes: int64(s.Settings.Int("max_bytes")), IndexPath: filepath.Join(a.dataDir, "watch-"+s.Name+".index"),
 		Identity: a.topics.SourceID,
-		Known: func(ctx context.Context) ([]string, error) { return a.knownFiles(ctx, s.Name) },
+		Known:    func(ctx context.Context) ([]string, error) { return a.knownFiles(ctx, s.Name) },
 	}, filePublisher{s.Name, pub}, a.log)
 	if err != nil {
 		return err
