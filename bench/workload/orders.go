@@ -14,8 +14,11 @@ import (
 // ChangedEvery says how many events there are for each that changes a column: the others are no-ops.
 const ChangedEvery = 10
 
-// eventBytes is what key and value of an event have, to within a few bytes.
+// eventBytes is what key and value of an event have, to within a dozen bytes.
 const eventBytes = 1024
+
+// rowBytes is what the columns have of them. The note fills them up, whatever `source` holds: a no-op repeats each byte.
+const rowBytes = eventBytes - 358
 
 // Orders is a table of orders as its events tell it. It is for one goroutine.
 type Orders struct {
@@ -72,11 +75,11 @@ func (o *Orders) event(id int, op string) *kgo.Record {
 		ms, o.lsn-56, o.lsn, ms, ms, o.lsn%900_000, o.lsn)
 	value := make([]byte, 0, eventBytes)
 	value = append(value, `{"before":null,"after":{`+after+`,"note":"`...)
-	tail := `"},"source":` + source + `,"transaction":null,"op":"` + op + `","ts_ms":` + strconv.FormatInt(ms+40, 10) + `}`
-	for words := id + rev; len(key)+len(value)+len(tail) < eventBytes; words = words*31%10_007 + 17 {
+	for words := id + rev; len(value) < rowBytes; words = words*31%10_007 + 17 {
 		value = append(value, vocabulary[words%len(vocabulary)]...)
 	}
-	return &kgo.Record{Key: key, Value: append(value, tail...)}
+	value = append(value, `"},"source":`+source+`,"transaction":null,"op":"`+op+`","ts_ms":`+strconv.FormatInt(ms+40, 10)+`}`...)
+	return &kgo.Record{Key: key, Value: value}
 }
 
 var vocabulary = []string{"please ", "leave ", "it ", "with ", "the ", "neighbour ", "on ", "third ", "floor ", "ring ", "twice ", "and ", "wait "}
