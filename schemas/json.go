@@ -142,6 +142,9 @@ func object(raw []byte) bool { return at(raw, 0) == '{' }
 
 // unwrap returns the schema and the payload of Connect's {"schema": ..., "payload": ...}; ok is false for anything else.
 func unwrap(b []byte) (schema, payload []byte, ok bool) {
+	if k := firstKey(b); k != "schema" && k != "payload" {
+		return nil, nil, false // most values are not wrapped, and need not be read twice to know it
+	}
 	count := 0
 	err := members(b, func(key, value []byte) {
 		count++
@@ -154,4 +157,17 @@ func unwrap(b []byte) (schema, payload []byte, ok bool) {
 	})
 	ok = err == nil && count == 2 && payload != nil && (object(schema) || string(schema) == "null")
 	return schema, payload, ok
+}
+
+// firstKey is the first key of the object b, escapes left; "" when b is none.
+func firstKey(b []byte) string {
+	i := space(b, 0)
+	if at(b, i) != '{' {
+		return ""
+	}
+	i = space(b, i+1)
+	if end := stringEnd(b, i); end > 0 {
+		return string(b[i+1 : end-1])
+	}
+	return ""
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"sort"
@@ -48,7 +49,7 @@ func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partitio
 	} else if ok && len(v) == 8 {
 		p.pass = int64(binary.BigEndian.Uint64(v))
 	}
-	if err := p.findPending(); err != nil {
+	if err := errors.Join(p.findPending(), p.warm()); err != nil {
 		return nil, err
 	}
 	if scanBacklog {
@@ -61,6 +62,21 @@ func (p *Partition) findPending() error {
 	return p.Store.Scan([]byte{keyPending}, nil, func(k, _ []byte) (bool, error) {
 		p.waiting = append(p.waiting, stream.Fingerprint(k[1:17]))
 		return true, nil
+	})
+}
+
+// warm reads as many headers as are cached: in order, which costs a fraction of looking each up.
+func (p *Partition) warm() error {
+	n := 0
+	return p.Store.Scan([]byte{keyHeader}, nil, func(k, v []byte) (bool, error) {
+		var h Header
+		if err := stream.Unmarshal(v, &h); err != nil {
+			return false, fmt.Errorf("read header %x of partition %d: %w", k, p.ID, err)
+		}
+		h.Inline = nil
+		p.headers.put(h)
+		n++
+		return n < cacheHeaders, nil
 	})
 }
 

@@ -234,6 +234,7 @@ func (p *Processor) received(fetches kgo.Fetches) ([]*stream.Record, error) {
 		}
 	}
 	records := make([]*stream.Record, 0, fetches.NumRecords())
+	room := make([]stream.Record, fetches.NumRecords())
 	fetches.EachRecord(func(r *kgo.Record) {
 		if o := p.parts[r.Partition]; o == nil || o.failure != nil || r.Offset < o.next {
 			return // of a partition that left (the transaction's end notices the same), or read before a rewind
@@ -242,18 +243,25 @@ func (p *Processor) received(fetches kgo.Fetches) ([]*stream.Record, error) {
 		if r.Attrs.IsControl() {
 			return
 		}
-		records = append(records, fromKafka(r))
+		rec := &room[len(records)]
+		copyRecord(rec, r)
+		records = append(records, rec)
 	})
 	p.Metrics.Records.Add(int64(len(records)))
 	return records, nil
 }
 
 func fromKafka(r *kgo.Record) *stream.Record {
-	out := &stream.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
+	var out stream.Record
+	copyRecord(&out, r)
+	return &out
+}
+
+func copyRecord(to *stream.Record, r *kgo.Record) {
+	*to = stream.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
 	for _, h := range r.Headers {
-		out.Headers = append(out.Headers, stream.Header{Key: h.Key, Value: h.Value})
+		to.Headers = append(to.Headers, stream.Header{Key: h.Key, Value: h.Value})
 	}
-	return out
 }
 
 func (p *Processor) pendingBytes() (n int) {
