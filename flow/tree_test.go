@@ -66,7 +66,7 @@ func TestDidYouMean(t *testing.T) {
 
 func TestTypesOfFields(t *testing.T) {
 	for _, text := range []string{"bool", "int", "double", "string", "bytes", "timestamp", "string?", "decimal(2)", "decimal(0)?",
-		"list(int)", "list(list(string?))?", "dyn"} {
+		"list(int)", "list(list(string?))?", "map", "map?", "dyn"} {
 		got, ok := parseType(text)
 		if !ok || got.String() != text {
 			t.Errorf("%s: read as %s, %v", text, got, ok)

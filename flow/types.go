@@ -10,10 +10,10 @@ import (
 
 var simpleTypes = map[string]stream.Type{
 	"bool": stream.TypeBool, "int": stream.TypeInt, "double": stream.TypeDouble, "string": stream.TypeString,
-	"bytes": stream.TypeBytes, "timestamp": stream.TypeTimestamp, "dyn": stream.TypeDynamic,
+	"bytes": stream.TypeBytes, "timestamp": stream.TypeTimestamp, "map": stream.MapType(), "dyn": stream.TypeDynamic,
 }
 
-const typeRule = "write bool, int, double, decimal(n), string, bytes, timestamp, list(T) or dyn, with ? where null is allowed"
+const typeRule = "write bool, int, double, decimal(n), string, bytes, timestamp, list(T), map or dyn, with ? where null is allowed"
 
 // parseType reads a type as `fields:` has it, e.g. string?, decimal(2), list(int).
 func parseType(text string) (stream.Type, bool) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/freshet-dev/freshet/flow"
@@ -31,9 +32,15 @@ type exit struct {
 
 func (e *exit) Error() string { return e.text }
 
+// garbagePercent bounds memory: most of the heap is buffers without pointers, which the collector passes over quickly.
+const garbagePercent = 50
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
 	root := newRoot()
 	if err := root.ExecuteContext(ctx); err != nil {
 		if text := err.Error(); text != "" {

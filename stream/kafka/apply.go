@@ -24,6 +24,8 @@ func (d *Delivery) retry(ctx context.Context, id int32, epoch int, fn func() err
 		switch {
 		case err == nil:
 			return nil
+		case ctx.Err() != nil:
+			return ctx.Err() // asked to stop, not failed
 		case stream.KindOf(err) == stream.Fenced:
 			d.Metrics.Fenced.Add(1)
 			return errLeft
