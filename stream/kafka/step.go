@@ -153,7 +153,9 @@ func (p *Processor) breakOff(ctx context.Context, r *round, broken map[int32]err
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	p.Metrics.Aborts.Add(1)
-	_, err := p.gts.End(context.WithoutCancel(ctx), kgo.TryAbort)
+	ctx, cancel := outlive(ctx, transactionTimeout)
+	defer cancel()
+	_, err := p.gts.End(ctx, kgo.TryAbort)
 	p.rewind()
 	return err
 }

@@ -32,9 +32,12 @@ type written struct {
 // Invariant 1: offsets are committed by nothing but this transaction.
 // Invariant 2: an error from End leaves the outcome unknown, so nothing is applied; a new session restores.
 func (p *Processor) commit(ctx context.Context, r *round) error {
-	all, err := p.finish(r)
-	if err != nil || len(all) == 0 {
-		return err
+	all, broken := p.finish(r)
+	if len(broken) > 0 {
+		return p.breakOff(ctx, r, broken)
+	}
+	if len(all) == 0 {
+		return nil
 	}
 	began := time.Now()
 	p.c.At("F1")
@@ -42,8 +45,8 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	p.c.At("F2")
-	// A cancelled End would leave the outcome unknown, so the transaction outlives a request to stop.
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := outlive(ctx, transactionTimeout)
+	defer cancel()
 	failure := p.produce(ctx, all)
 	p.c.At("F6")
 	ok, err := p.gts.End(kgo.PreTxnCommitFnContext(ctx, p.offsets(all)), kgo.TransactionEndTry(failure == nil))
@@ -59,25 +62,33 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 	return p.apply(all)
 }
 
-// finish decides every document of the round; partitions that have nothing to write are left out.
-func (p *Processor) finish(r *round) ([]*written, error) {
+// outlive returns a context that ends only d after ctx. A transaction outlives a request to stop, since a cancelled End
+// leaves the outcome unknown; but no longer than the broker keeps it, which may be away.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		_ = pause(out, d) // over, or the transaction ended first
+		cancel()
+	})
+	return out, func() { stop(); cancel() }
+}
+
+// finish decides every document of the round; partitions that have nothing to write are left out. A partition whose state
+// can't be read or whose rows can't be written is broken.
+func (p *Processor) finish(r *round) (all []*written, broken map[int32]error) {
 	results := make(chan *written, len(r.txs))
-	broken := r.each(func(id int32, tx *engine.Tx) error {
+	broken = r.each(func(id int32, tx *engine.Tx) error {
 		w, err := p.plan(r.from[id], tx)
 		results <- w
 		return err
 	})
 	close(results)
-	for _, err := range broken {
-		return nil, &stream.Error{Op: "read the state", Kind: stream.Transient, Err: err}
-	}
-	var all []*written
 	for w := range results {
 		if w.out != nil && !w.out.Empty() {
 			all = append(all, w)
 		}
 	}
-	return all, nil
+	return all, broken
 }
 
 func (p *Processor) plan(o *owned, tx *engine.Tx) (w *written, err error) {
