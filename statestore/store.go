@@ -33,6 +33,10 @@ func Open(dir string, identity Identity, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, openError(op, err)
 	}
+	err = dropEmpty(filepath.Join(dir, dataDir))
+	if err != nil {
+		return nil, openError(op, errors.Join(err, lock.Close()))
+	}
 	db, err := badger.Open(options(filepath.Join(dir, dataDir), log))
 	if err != nil {
 		return nil, openError(op, errors.Join(err, lock.Close()))
@@ -43,6 +47,27 @@ func Open(dir string, identity Identity, log *slog.Logger) (*Store, error) {
 		return nil, openError(op, errors.Join(err, s.Close()))
 	}
 	return s, nil
+}
+
+// dropEmpty removes logs that a kill left without a byte, between their creation and their first extension: Badger
+// refuses to open beside one. Nothing was ever in them.
+func dropEmpty(data string) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		logs, err := filepath.Glob(filepath.Join(data, pattern))
+		if err != nil {
+			return err
+		}
+		for _, log := range logs {
+			info, err := os.Stat(log)
+			if err == nil && info.Size() == 0 {
+				err = os.Remove(log)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func openError(op string, err error) error {

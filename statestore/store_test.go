@@ -194,3 +194,30 @@ func killAfter(t *testing.T, dir string, n int) {
 	}
 	_ = cmd.Wait()
 }
+
+// TestEmptyLogs: a kill between the creation of a log and its first extension leaves an empty file; the state opens all
+// the same, with what was applied.
+func TestEmptyLogs(t *testing.T) {
+	dir := t.TempDir()
+	id := Identity{Flow: "f", Partition: 1}
+	s, err := Open(dir, id, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, Checkpoint{Applied: 7}, Entry{Key: []byte("a"), Value: []byte("1")})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00099.mem", "000099.vlog"} {
+		if err := os.WriteFile(filepath.Join(dir, dataDir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err = Open(dir, id, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if v, ok, err := s.Get([]byte("a")); err != nil || !ok || string(v) != "1" {
+		t.Errorf("got %q, %t, %v", v, ok, err)
+	}
+}

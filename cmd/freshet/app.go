@@ -115,9 +115,11 @@ func (a *app) connect(ctx context.Context) error {
 }
 
 func (a *app) startBroker() error {
-	if err := lockDir(a.dataDir); err != nil {
+	release, err := lockDir(a.dataDir)
+	if err != nil {
 		return err
 	}
+	a.closers = append(a.closers, release)
 	b, err := embedded.Start(embedded.Options{Dir: filepath.Join(a.dataDir, "broker")})
 	if err != nil {
 		return err

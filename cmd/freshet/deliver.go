@@ -22,7 +22,7 @@ func (a *app) deliver(ctx context.Context, t flow.Target) error {
 	for _, tt := range t.Config.Tables {
 		tables[tt.Table.Name] = tt.Table
 	}
-	d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: a.cluster, Topics: a.topics, Target: t.Name, Sink: sink, Tables: tables,
+	d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: a.cluster, Topics: a.topics, Target: t.Name, Logic: a.flow.Program.Logic(), Sink: sink, Tables: tables,
 		Keep: t.Where, ControlAddress: a.address, Instance: a.instance(), Now: time.Now, At: crashPoint})
 	if slices.Contains(a.rebuild, t.Name) {
 		d.Rebuild()

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/freshet-dev/freshet/flow"
@@ -81,18 +79,6 @@ func (p *historyProcess) release() {
 		p.to.Close()
 	}
 	p.app.close()
-	unlockDir(p.app.dataDir)
-}
-
-// unlockDir gives up a directory that lockDir took.
-func unlockDir(dir string) {
-	for i, f := range held {
-		if f.Name() == filepath.Join(dir, "lock") {
-			_ = f.Close() // nothing was written
-			held = slices.Delete(held, i, i+1)
-			return
-		}
-	}
 }
 
 // Publish implements history.Process.

@@ -16,6 +16,7 @@ var exceptions = []exception{
 	{"skip", "sinks/sinktest/", "the contract leaves out what a kind of target does not claim"},
 	{"skip", "statestore/store_test.go", "the body of a process that another test starts and kills"},
 	{"skip", "operators/split/corpus_test.go", "the recorded histories lie beside the repository, not in it"},
+	{"skip", "cmd/freshet/history_test.go", "the recorded histories lie beside the repository, not in it"},
 }
 
 func (e exception) covers(f Fault) bool {

@@ -39,6 +39,7 @@ var layers = map[string]layer{
 	"internal/lint":    {},
 	"internal/testenv": {aside: true},
 	"internal/torture": {aside: true},
+	"internal/e2e":     {aside: true},
 	"bench":            {aside: true},
 	"examples":         {aside: true},
 	"tools":            {aside: true},

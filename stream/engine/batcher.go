@@ -100,6 +100,13 @@ func (b *batcher) take() []*call {
 // send calls the operator until it answers or the input is refused. What is transient stays pending with capped
 // back-off; a batch with a refused element is halved until that element stands alone.
 func (b *batcher) send(batch []*call) {
+	for len(batch) > 0 {
+		batch = b.sendOnce(batch)
+	}
+}
+
+// sendOnce settles what it can and returns the elements that are to be sent again.
+func (b *batcher) sendOnce(batch []*call) (again []*call) {
 	inputs := make([]stream.Value, len(batch))
 	for i, c := range batch {
 		inputs[i] = c.input
@@ -114,27 +121,35 @@ func (b *batcher) send(batch []*call) {
 			b.memos.finish(c, out[i], nil)
 		}
 	case errors.As(err, &partial) && len(partial.Failed) > 0:
-		b.settlePartial(batch, out, partial)
+		return b.settlePartial(batch, out, partial)
 	case stream.KindOf(err) == stream.Invalid && len(batch) > 1:
 		b.send(batch[:len(batch)/2])
 		b.send(batch[len(batch)/2:])
 	default:
 		b.fail(batch, err)
 	}
+	return nil
 }
 
-func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stream.BatchError) {
+// settlePartial settles a batch of which some elements failed; those that may succeed later are returned after a pause.
+func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stream.BatchError) (again []*call) {
 	for i, c := range batch {
 		err := partial.Failed[i]
-		if err == nil && i >= len(out) {
-			err = miscounted(b.node, len(out), len(batch))
-		}
-		if err != nil {
+		switch {
+		case retriable(err) && b.memos.ctx.Err() == nil:
+			again = append(again, c)
+		case err != nil:
 			b.memos.finish(c, stream.Value{}, err)
-			continue
+		case i >= len(out):
+			b.memos.finish(c, stream.Value{}, miscounted(b.node, len(out), len(batch)))
+		default:
+			b.memos.finish(c, out[i], nil)
 		}
-		b.memos.finish(c, out[i], nil)
 	}
+	if len(again) > 0 {
+		b.pause(jitter(time.Second))
+	}
+	return again
 }
 
 func miscounted(n *stream.Node, outputs, inputs int) error {

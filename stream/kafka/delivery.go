@@ -20,6 +20,7 @@ type DeliveryConfig struct {
 	Cluster        Cluster
 	Topics         Topics
 	Target         string
+	Logic          stream.Fingerprint                            // of the program that runs now
 	Sink           stream.Sink                                   // opened
 	Tables         map[string]stream.Table                       // that the target keeps
 	Keep           map[string]func([]stream.Value) (bool, error) // by table: rows it does not keep are deleted; may lack entries
@@ -175,7 +176,7 @@ func (d *Delivery) seek(part *delivered) {
 	if part.rebuild != nil {
 		at = part.rebuild.Next
 	}
-	part.units = &units{tables: d.c.Tables, keep: d.c.Keep, gen: d.origin.Generation, next: at, whole: at}
+	part.units = &units{tables: d.c.Tables, keep: d.c.Keep, gen: d.origin.Generation, logic: d.c.Logic.String(), next: at, whole: at}
 	topic := rowsTopic(d.c.Topics.Flow)
 	d.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {part.id: {Epoch: -1, Offset: at}}})
 	d.cl.ResumeFetchPartitions(map[string][]int32{topic: {part.id}})

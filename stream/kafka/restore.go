@@ -112,6 +112,12 @@ var none = stream.Checkpoint{Applied: -1, Input: -1}
 // openStore opens the local store, wiping it first when it can't be continued (DESIGN.md, Restore).
 func (p *Processor) openStore(id int32, m schemas.CommitMeta, known bool, at logs) (Store, stream.Checkpoint, error) {
 	store, err := p.c.Stores.Open(id)
+	if err != nil && stream.KindOf(err) == stream.Internal { // its files are damaged: they are only a copy of the changelog
+		p.log.Warn("local state can't be read; it is restored from the changelog", "flow", p.c.Topics.Flow, "partition", id, "error", err)
+		if err = p.c.Stores.Wipe(id); err == nil {
+			store, err = p.c.Stores.Open(id)
+		}
+	}
 	if err != nil {
 		return nil, none, err
 	}

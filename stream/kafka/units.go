@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"encoding/json"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-dev/freshet/schemas"
@@ -13,6 +15,7 @@ type units struct {
 	tables map[string]stream.Table
 	keep   map[string]func([]stream.Value) (bool, error)
 	gen    int64
+	logic  string // of the program that runs now
 
 	next  int64 // offset after the last record seen
 	whole int64 // offset after the last whole unit
@@ -72,6 +75,9 @@ func (u *units) row(rec *stream.Record) error {
 		return err
 	}
 	w.Version = stream.Version{Generation: u.gen, Offset: rec.Offset}
+	if !w.Delete && u.outgrown(w) {
+		w.Delete, w.Columns, w.Lineage = true, nil, nil
+	}
 	if where := u.keep[table]; where != nil && !w.Delete {
 		ok, err := where(w.Columns)
 		if err != nil {
@@ -83,6 +89,30 @@ func (u *units) row(rec *stream.Record) error {
 	}
 	u.open.Rows = append(u.open.Rows, w)
 	return nil
+}
+
+// outgrown reports whether a row was written by an older declaration, in types that the table no longer has: it is left
+// out, since its document is evaluated again and a newer row follows.
+func (u *units) outgrown(w stream.RowWrite) bool {
+	table := u.tables[w.Table]
+	fits := true
+	for i, c := range table.Columns {
+		fits = fits && fit(w.Columns[i], c.Type)
+	}
+	var l schemas.Lineage
+	return !fits && json.Unmarshal(w.Lineage, &l) == nil && l.Revision != u.logic
+}
+
+func fit(v stream.Value, t stream.Type) bool {
+	switch {
+	case v.IsNull(), t.Kind == stream.Dynamic:
+		return true
+	case v.Kind() != t.Kind:
+		return false
+	case t.Kind == stream.Vector:
+		return v.Elem() == t.Element && (t.Dims == 0 || v.Dims() == t.Dims)
+	}
+	return true
 }
 
 // other steps over a record that is no row: a mark.
