@@ -218,6 +218,21 @@ func TestRefusedByTheBroker(t *testing.T) {
 	}
 }
 
+// TestFirstTransactionIsAborted: nothing is committed yet, so the client does not know where to read again.
+func TestFirstTransactionIsAborted(t *testing.T) {
+	play(t, func(s *scene) {
+		s.load(1)
+		s.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.RebalanceInProgress})
+		p := s.start()
+		s.settle(p)
+		s.expect()
+		s.consistent(p)
+		if n := p.proc.Metrics.Aborts.Load(); n != 1 {
+			t.Errorf("%d transactions were aborted, want 1", n)
+		}
+	})
+}
+
 // TestNoopsWriteProgress: a batch in which nothing changed moves the offsets in a transaction with a record of its own.
 func TestNoopsWriteProgress(t *testing.T) {
 	play(t, func(s *scene) {
