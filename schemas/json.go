@@ -142,7 +142,7 @@ func object(raw []byte) bool { return at(raw, 0) == '{' }
 
 // unwrap returns the schema and the payload of Connect's {"schema": ..., "payload": ...}; ok is false for anything else.
 func unwrap(b []byte) (schema, payload []byte, ok bool) {
-	if k := firstKey(b); k != "schema" && k != "payload" {
+	if k := firstKey(b); string(k) != "schema" && string(k) != "payload" {
 		return nil, nil, false // most values are not wrapped, and need not be read twice to know it
 	}
 	count := 0
@@ -159,15 +159,15 @@ func unwrap(b []byte) (schema, payload []byte, ok bool) {
 	return schema, payload, ok
 }
 
-// firstKey is the first key of the object b, escapes left; "" when b is none.
-func firstKey(b []byte) string {
+// firstKey is the first key of the object b, escapes left; empty when b is none.
+func firstKey(b []byte) []byte {
 	i := space(b, 0)
 	if at(b, i) != '{' {
-		return ""
+		return nil
 	}
 	i = space(b, i+1)
 	if end := stringEnd(b, i); end > 0 {
-		return string(b[i+1 : end-1])
+		return b[i+1 : end-1]
 	}
-	return ""
+	return nil
 }

@@ -12,9 +12,9 @@ import (
 // as heap, again as mapped log, and as much once more while it is flushed. A value must fit into a transaction, which is
 // 15 % of a memtable; larger ones go to the value log, whose space comes back only at the next Open.
 const (
-	memTable   = 4 << 20
+	memTable   = 2 << 20
 	table      = 1 << 20 // building one takes twice its size, and Badger keeps what was taken
-	largeValue = 600 << 10
+	largeValue = 300 << 10
 	blockCache = 4 << 20
 	indexCache = 16 << 20
 	valueLog   = 64 << 20

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -147,6 +148,10 @@ func appendRaw(b []byte, raw string) []byte {
 func appendNumber(b []byte, v Value) []byte {
 	if v.kind == Double {
 		return appendFloat(b, v.Double())
+	}
+	if unscaled, err := strconv.ParseInt(v.s, 10, 64); err == nil {
+		b = append(appendHead(b, majorTag, tagDecimal), majorArray|2)
+		return appendInt(appendInt(b, -int64(v.n)), unscaled)
 	}
 	u, scale := v.Decimal()
 	enc, err := encMode.Marshal(cbor.Tag{Number: tagDecimal, Content: []any{-scale, u}})

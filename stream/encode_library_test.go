@@ -64,6 +64,7 @@ func anyValue(depth int) *rapid.Generator[Value] {
 			u, _ := new(big.Int).SetString(rapid.StringMatching(`-?[1-9][0-9]{0,40}`).Draw(t, "unscaled"), 10)
 			return DecimalOf(u, rapid.IntRange(-5, 40).Draw(t, "scale"))
 		}),
+		rapid.Map(rapid.Int64(), func(i int64) Value { return DecimalOf(big.NewInt(i), 2) }),
 		rapid.Custom(func(t *rapid.T) Value {
 			v, err := MultiVectorOf(2, rapid.SliceOfN(rapid.Float32(), 6, 6).Draw(t, "flat"))
 			if err != nil {

@@ -2,7 +2,7 @@ package stream
 
 // StateEntry is one write to a partition's state, as it lies on the changelog and in the local store: Value under Key. A
 // nil Value deletes the key; an empty one is stored. Keys are not empty, do not begin with a zero byte, and are at most
-// 65,000 bytes long. Values stay well below 1 MiB: larger ones are cut into parts.
+// 65,000 bytes long. Values stay below 300 KiB: larger ones are cut into parts, or cost space that comes back late.
 type StateEntry struct{ Key, Value []byte }
 
 // Checkpoint says which part of the changelog a local store holds.

@@ -21,6 +21,7 @@ type Tx struct {
 	pass   int64                // generation whose pass mark is written; 0: none
 	due    int                  // documents looked at from the head of the backlog
 	later  []stream.Fingerprint // those of them that stay in it
+	change stream.Change        // being folded
 }
 
 // document is a document as the transaction sees it.
@@ -88,7 +89,8 @@ func (t *Tx) Fold(r *stream.Record) error {
 		d.gone, d.deleted, d.loaded, d.input, d.image = true, true, true, stream.Value{}, stream.Fingerprint{}
 		return nil
 	}
-	return t.upsert(&c)
+	t.change = c // kept off the heap: most changes are no-ops
+	return t.upsert(&t.change)
 }
 
 func (t *Tx) upsert(c *stream.Change) error {

@@ -26,7 +26,7 @@ const (
 
 const (
 	inlineInput = 4 << 10   // bytes of an input that lies in its header
-	inputPart   = 512 << 10 // bytes of one stored part of a larger input
+	inputPart   = 256 << 10 // bytes of one stored part of a larger input
 	fewRows     = 4         // rows that lie in their document's header
 )
 
