@@ -7,15 +7,14 @@ export CGO_ENABLED=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-FRESHET_BENCH=1
 FRESHET_BIN=${FRESHET_BIN:-$PWD/bin/freshet}
 FRESHET_BENCH_MINIMAL=$work/minimal
-export FRESHET_BENCH FRESHET_BIN FRESHET_BENCH_MINIMAL
+export FRESHET_BIN FRESHET_BENCH_MINIMAL
 [ -x "$FRESHET_BIN" ] || { echo "$FRESHET_BIN is not there: run make build" >&2; exit 2; }
 go build -o "$FRESHET_BENCH_MINIMAL" ./bench/noop/minimal
 
 status=0
 for what in ${*:-noop latency}; do
-	go test "./bench/$what" -count=1 -v -timeout 30m || status=1
+	go test -tags bench "./bench/$what" -count=1 -v -timeout 30m || status=1
 done
 exit $status

@@ -1,3 +1,5 @@
+//go:build bench
+
 // Package noop measures Freshet's processor on a stream of changes that are nearly all no-ops, beside the least that an
 // exactly-once program does.
 package noop
@@ -54,9 +56,6 @@ func number(name string, otherwise int) int {
 
 // TestThroughput writes changes and lets both programs read them, in turn; each round has changes of its own.
 func TestThroughput(t *testing.T) {
-	if os.Getenv("FRESHET_BENCH") == "" {
-		t.Skip("a benchmark: bench/run.sh runs it")
-	}
 	changes, rounds := number("FRESHET_BENCH_CHANGES", 500_000), number("FRESHET_BENCH_ROUNDS", 3)
 	s := newScene(t)
 	s.base()
