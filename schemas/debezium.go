@@ -98,7 +98,7 @@ func (d *Debezium) image(c *stream.Change, e *envelope) error {
 		return errors.New("`after` is no object: the row's new state is missing " +
 			"(MongoDB's text form, and updates without a full document, are not supported)")
 	}
-	c.Image, c.Partial = e.after, d.missing.in(e.after)
+	c.Image = e.after
 	if !object(e.schema) {
 		return nil
 	}

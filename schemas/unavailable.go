@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"bytes"
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/hex"
@@ -20,8 +19,7 @@ const defaultPlaceholder = "__debezium_unavailable_value"
 // made from it, or of its bytes as numbers.
 type unavailable struct {
 	texts map[string]bool
-	bytes string   // "95,95,100,..."
-	marks [][]byte // one of them occurs in any image that has an unavailable column
+	bytes string // "95,95,100,..."
 }
 
 func unavailableForms(p string) unavailable {
@@ -32,12 +30,8 @@ func unavailableForms(p string) unavailable {
 	u := unavailable{texts: map[string]bool{}, bytes: strings.Join(numbers, ",")}
 	for _, text := range []string{p, base64.StdEncoding.EncodeToString([]byte(p)),
 		base64.URLEncoding.EncodeToString([]byte(p)), hex.EncodeToString([]byte(p)), nameUUID(p)} {
-		if !u.texts[text] {
-			u.texts[text] = true
-			u.marks = append(u.marks, []byte(text))
-		}
+		u.texts[text] = true
 	}
-	u.marks = append(u.marks, []byte(u.bytes))
 	return u
 }
 
@@ -47,16 +41,6 @@ func nameUUID(s string) string {
 	h[6] = h[6]&0x0f | 0x30
 	h[8] = h[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:])
-}
-
-// in reports whether any column of image may be unavailable: never false when one is.
-func (u *unavailable) in(image []byte) bool {
-	for _, mark := range u.marks {
-		if bytes.Contains(image, mark) {
-			return true
-		}
-	}
-	return false
 }
 
 // is reports whether v stands for an unavailable value.

@@ -48,7 +48,6 @@ type Change struct {
 	Op       Op
 	Other    string   // with Op Other: heartbeat, truncate, message, transaction, unknown ...
 	Image    []byte   // raw bytes from which the fields follow; equal images of one document have equal fields
-	Partial  bool     // Image has unavailable columns, so that equal images need not mean equal documents
 	Position Position // where it came from
 	Record   *Record  // the record itself; aliases, not copied
 }

@@ -186,7 +186,6 @@ func (notes) Decode(r *stream.Record) (stream.Change, error) {
 	case text == "?broken":
 		return c, fmt.Errorf("the decoder is broken")
 	}
-	c.Partial = strings.Contains(text, "=~")
 	return c, nil
 }
 

@@ -94,14 +94,19 @@ func (t *Tx) Fold(r *stream.Record) error {
 }
 
 func (t *Tx) upsert(c *stream.Change) error {
-	image := t.image(c)
 	d := t.docs[c.Document]
+	if d == nil && t.p.headers.repeats(c.Document, c.Image) {
+		t.counts.Noop++
+		return nil
+	}
+	image := t.image(c)
 	if d == nil {
 		h, known, err := t.p.header(c.Document)
 		if err != nil {
 			return err
 		}
 		if known && !image.IsZero() && h.Image == image && h.Failed == nil {
+			t.p.headers.remember(c.Document, c.Image)
 			t.counts.Noop++
 			return nil
 		}
@@ -141,9 +146,10 @@ func (d *document) fold(c stream.Change) {
 	d.position, d.refused = c.Position, nil
 }
 
-// image returns the fingerprint of a change's image, zero when equal images need not mean equal inputs.
+// image returns the fingerprint of a change's image, zero when equal images need not mean equal inputs: merge sees to
+// images with columns that the source did not send.
 func (t *Tx) image(c *stream.Change) stream.Fingerprint {
-	if c.Partial || len(c.Image) == 0 || t.p.config.Program.ReadsRecord() {
+	if len(c.Image) == 0 || t.p.config.Program.ReadsRecord() {
 		return stream.Fingerprint{}
 	}
 	f := stream.FingerprintBytes(c.Image)

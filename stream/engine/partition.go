@@ -244,24 +244,3 @@ func ReadStats(s Store) (Stats, error) {
 	_, err := newOverlay(s).load([]byte{keyStats}, &st)
 	return st, err
 }
-
-// headerCache keeps recently used headers, at most cacheHeaders of them.
-type headerCache struct{ byID map[string]Header }
-
-const cacheHeaders = 1 << 14
-
-func newHeaderCache() *headerCache { return &headerCache{byID: map[string]Header{}} }
-
-func (c *headerCache) get(id string) (Header, bool) { h, ok := c.byID[id]; return h, ok }
-
-func (c *headerCache) put(h Header) {
-	if len(c.byID) >= cacheHeaders {
-		for k := range c.byID { // any one: Go visits maps in random order
-			delete(c.byID, k)
-			break
-		}
-	}
-	c.byID[h.ID] = h
-}
-
-func (c *headerCache) drop(id string) { delete(c.byID, id) }

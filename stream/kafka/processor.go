@@ -43,7 +43,7 @@ type ProcessorConfig struct {
 	Stores          Stores
 	PendingBytes    int           // above this, polling pauses; 0: 256 MiB
 	Budget          time.Duration // how long a transaction waits for evaluations; 0: 100 ms
-	MaxPoll         int           // records of one transaction; 0: 10,000
+	MaxPoll         int           // records of one transaction; 0: 20,000
 	// At is called at the named points of a transaction, for tests that stop the process there; nil: nothing.
 	At func(point string)
 
@@ -58,7 +58,7 @@ func (c *ProcessorConfig) defaults() {
 		c.Budget = 100 * time.Millisecond
 	}
 	if c.MaxPoll == 0 {
-		c.MaxPoll = 10_000
+		c.MaxPoll = 20_000
 	}
 	c.pointed = c.At != nil
 	if !c.pointed {
