@@ -27,6 +27,7 @@ type Formula struct {
 	lowered *ast.AST
 	typ     stream.Type
 	program cel.Program
+	plain   *plain // set when the formula only selects fields
 	env     *Env
 }
 
@@ -49,7 +50,7 @@ func (e *Env) Compile(src string) (*Formula, []Fault) {
 }
 
 func (e *Env) plan(checked *ast.AST) (*Formula, []Fault) {
-	f := &Formula{checked: checked, env: e, lowered: lowered(checked)}
+	f := &Formula{checked: checked, env: e, lowered: lowered(checked), plain: plainOf(checked.Expr())}
 	f.typ = (&inference{env: e, tree: checked}).result()
 	if _, ok := e.types.streamType(checked.GetType(checked.Expr().ID())); !ok {
 		return nil, []Fault{{1, 1, fmt.Sprintf("the result is a %s, which is no value of a flow: convert it, for example with string()",

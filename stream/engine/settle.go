@@ -157,6 +157,16 @@ func (t *Tx) Take(ev *Evaluation) bool {
 	return true
 }
 
+// Evaluations returns how many documents of the transaction are evaluated.
+func (t *Tx) Evaluations() (n int) {
+	for _, d := range t.order {
+		if d.eval != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // Open returns how many evaluations of this transaction's documents are not finished.
 func (t *Tx) Open() (n int) {
 	for _, d := range t.order {

@@ -43,7 +43,7 @@ type ProcessorConfig struct {
 	Stores          Stores
 	PendingBytes    int           // above this, polling pauses; 0: 256 MiB
 	Budget          time.Duration // how long a transaction waits for evaluations; 0: 100 ms
-	MaxPoll         int           // records of one transaction; 0: 20,000
+	MaxPoll         int           // records of one transaction at the most; 0: 20,000
 	// At is called at the named points of a transaction, for tests that stop the process there; nil: nothing.
 	At func(point string)
 
@@ -72,6 +72,7 @@ type Processor struct {
 	c    ProcessorConfig
 	log  *slog.Logger
 	wake chan struct{}
+	take int // records of the next poll
 
 	gts    *kgo.GroupTransactSession
 	assign *assignment
@@ -112,7 +113,7 @@ type owned struct {
 // NewProcessor returns a processor; Run does the work.
 func NewProcessor(c ProcessorConfig) *Processor {
 	c.defaults()
-	return &Processor{c: c, log: c.Cluster.Log, wake: make(chan struct{}, 1), parts: map[int32]*owned{}}
+	return &Processor{c: c, log: c.Cluster.Log, wake: make(chan struct{}, 1), take: min(c.MaxPoll, evaluateAtOnce), parts: map[int32]*owned{}}
 }
 
 // Run processes until ctx ends (nil) or something needs a person (the error says what). A session whose transaction
@@ -214,7 +215,7 @@ func (p *Processor) poll(ctx context.Context) ([]*stream.Record, error) {
 		<-woken
 		return nil, nil
 	}
-	fetches := p.gts.PollRecords(ctx, p.c.MaxPoll)
+	fetches := p.gts.PollRecords(ctx, p.take)
 	return p.received(fetches)
 }
 

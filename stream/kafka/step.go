@@ -34,6 +34,7 @@ func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
 		}
 	}
 	broken := p.fold(ctx, r, records)
+	p.pace(r, len(records))
 	p.await(ctx, r)
 	for id, tx := range r.txs {
 		if err := tx.Failure(); err != nil && broken[id] == nil {
@@ -48,6 +49,20 @@ func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
 		return p.breakOff(ctx, r, broken)
 	}
 	return p.commit(ctx, r)
+}
+
+// evaluateAtOnce is how many changed documents a transaction aims at: they, not the no-ops, take memory.
+const evaluateAtOnce = 3000
+
+// pace sets how many records the next poll takes, by what those of this round turned out to be.
+func (p *Processor) pace(r *round, records int) {
+	changed := 1
+	for _, tx := range r.txs {
+		changed += tx.Evaluations()
+	}
+	if records > 0 {
+		p.take = min(p.c.MaxPoll, max(evaluateAtOnce/4, records*evaluateAtOnce/changed))
+	}
 }
 
 func (r *round) tx(id int32) *engine.Tx {
