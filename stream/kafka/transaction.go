@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -108,7 +109,7 @@ func (p *Processor) produce(ctx context.Context, all []*written) error {
 	first := kgo.AbortingFirstErrPromise(p.gts.Client())
 	send := func(r *kgo.Record) { p.gts.Produce(ctx, r, first.Promise()) }
 	var acknowledged atomic.Int64
-	for _, w := range all {
+	sideBySide(all, func(w *written) {
 		for i := range w.out.Rows {
 			done := first.Promise()
 			p.gts.Produce(ctx, toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &w.out.Rows[i]), func(r *kgo.Record, err error) {
@@ -122,13 +123,13 @@ func (p *Processor) produce(ctx context.Context, all []*written) error {
 			mark := schemas.EncodeMark(schemas.MarkGenerationPass, p.c.Topics.Generation.Generation)
 			send(toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &mark))
 		}
-	}
+	})
 	p.c.At("F4")
-	for _, w := range all {
+	sideBySide(all, func(w *written) {
 		for _, e := range w.out.Entries {
 			send(&kgo.Record{Topic: changelogTopic(p.c.Topics.Flow), Partition: w.owned.id, Key: e.Key, Value: e.Value})
 		}
-	}
+	})
 	p.c.At("F5")
 	for _, w := range all {
 		progress, err := schemas.EncodeProgress(p.progress(w))
@@ -142,6 +143,15 @@ func (p *Processor) produce(ctx context.Context, all []*written) error {
 		return errors.Join(err, first.Err())
 	}
 	return first.Err()
+}
+
+// sideBySide calls fn for every partition at the same time; the order within one is fn's own.
+func sideBySide(all []*written, fn func(w *written)) {
+	var group sync.WaitGroup
+	for _, w := range all {
+		group.Go(func() { fn(w) })
+	}
+	group.Wait()
 }
 
 func (p *Processor) progress(w *written) schemas.Progress {
