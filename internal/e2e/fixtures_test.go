@@ -96,8 +96,12 @@ func (c recorded) goesThrough(t *testing.T, records []fixtures.Record) {
 	// Rows that a truncate ends are compared as they are before it.
 	upTo := untilTruncate(records)
 	in.produce(verbatim(records[:upTo])...)
-	p.run("--once").exits(c.exitCode())
+	first := p.run("--once", "--log-level", "info")
+	first.exits(c.exitCode())
 	c.compare(t, db, records[:upTo])
+	if t.Failed() {
+		t.Logf("what the first run said:\n%s", first.stderr.String())
+	}
 	in.produce(verbatim(records[upTo:])...)
 	r := p.run("--once", "--json").reports(c.exitCode())
 	if r.Quarantined != c.quarantined {

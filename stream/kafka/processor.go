@@ -105,7 +105,8 @@ type owned struct {
 	part    *engine.Partition
 	release func()
 	next    int64 // input offset that is committed
-	read    int64 // offset after the last record read, those of control included; ≥ next
+	read    int64 // offset after the last record read, those of control included
+	done    int64 // read, as of the last round that ended well: all before it is committed
 	logic   stream.Fingerprint
 	failure error // set: the partition is stopped
 }

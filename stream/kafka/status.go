@@ -17,7 +17,7 @@ func (p *Processor) publish() {
 	defer p.mu.Unlock()
 	p.published = nil
 	for id, o := range p.parts {
-		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.read), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy() || p.passDue(o)}
+		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.done), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy() || p.passDue(o)}
 		switch {
 		case o.failure != nil:
 			s.State, s.Error = "stopped", o.failure.Error()
@@ -107,19 +107,20 @@ func lag(ctx context.Context, adm *kadm.Client, group, topic string) (Lag, error
 	return l, nil
 }
 
-// SourceEnds returns where a flow's source ends now: the offsets after the last committed record.
+// SourceEnds returns the high watermarks of a flow's source.
 func (c Cluster) SourceEnds(ctx context.Context, t Topics) (Ends, error) {
-	return c.committedEnds(ctx, t.Source)
+	return c.topicEnds(ctx, t.Source)
 }
 
-// RowsEnds returns where a flow's rows topic ends now.
+// RowsEnds returns the high watermarks of a flow's rows topic. The last stable offset would not do: what a transaction
+// committed stays invisible until its marker is written, so a reader at the stable end may still be behind.
 func (c Cluster) RowsEnds(ctx context.Context, t Topics) (Ends, error) {
-	return c.committedEnds(ctx, rowsTopic(t.Flow))
+	return c.topicEnds(ctx, rowsTopic(t.Flow))
 }
 
-func (c Cluster) committedEnds(ctx context.Context, topic string) (e Ends, err error) {
+func (c Cluster) topicEnds(ctx context.Context, topic string) (e Ends, err error) {
 	err = c.admin(func(adm *kadm.Client) error {
-		e, err = ends(adm.ListCommittedOffsets(ctx, topic))
+		e, err = ends(adm.ListEndOffsets(ctx, topic))
 		return err
 	})
 	return e, err

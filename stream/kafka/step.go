@@ -48,7 +48,13 @@ func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
 	if len(broken) > 0 {
 		return p.breakOff(ctx, r, broken)
 	}
-	return p.commit(ctx, r)
+	if err := p.commit(ctx, r); err != nil {
+		return err // what was read is not done: the next session reads it again
+	}
+	for _, o := range r.from {
+		o.done = o.read
+	}
+	return nil
 }
 
 // evaluateAtOnce is how many changed documents a transaction aims at: they, not the no-ops, take memory.
