@@ -33,7 +33,7 @@ type exit struct {
 func (e *exit) Error() string { return e.text }
 
 // garbagePercent bounds memory: most of the heap is buffers without pointers, which the collector passes over quickly.
-const garbagePercent = 50
+const garbagePercent = 40
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
