@@ -36,7 +36,7 @@ func golden(t *testing.T, name string, written []byte) []byte {
 
 func TestGoldenRow(t *testing.T) {
 	table, row, lineage := everyKind()
-	r := ok(schemas.EncodeRow(table, row, "page/a.md", lineage, 2, 3))
+	r := ok(schemas.EncodeRow(table, row, "page/a.md", jsonOf(lineage), 2, 3))
 	r.Value, r.Key = golden(t, "row.avro", r.Value), golden(t, "row.key", r.Key)
 	var headers strings.Builder
 	for _, h := range r.Headers {

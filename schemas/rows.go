@@ -23,8 +23,8 @@ func RowSchema() string {
 }
 
 // EncodeRow returns the record of one row, the i-th (from 1) of the n records that a change of document caused, without
-// topic and partition. Invariant 5: the n records are produced one after the other, to the document's partition.
-func EncodeRow(table stream.Table, row stream.Row, document string, lineage Lineage, i, n int) (stream.Record, error) {
+// topic and partition. lineage is the JSON of a Lineage, the same for all rows of a table that a change writes. Invariant 5: the n records are produced one after the other, to the document's partition.
+func EncodeRow(table stream.Table, row stream.Row, document string, lineage []byte, i, n int) (stream.Record, error) {
 	id := stream.RowID{Table: row.Table, Document: document, Key: row.Key}
 	value, kind, err := encodeRow(table, row, document, lineage)
 	if err != nil {
@@ -33,26 +33,24 @@ func EncodeRow(table stream.Table, row stream.Row, document string, lineage Line
 	return stream.Record{Key: RowKey(id), Value: value, Headers: rowHeaders(id, i, n)}, nil
 }
 
-func encodeRow(table stream.Table, row stream.Row, document string, lineage Lineage) ([]byte, stream.ErrorKind, error) {
+func encodeRow(table stream.Table, row stream.Row, document string, lineage []byte) ([]byte, stream.ErrorKind, error) {
 	if len(row.Columns) != len(table.Columns) || row.Table != table.Name {
 		return nil, stream.Internal, fmt.Errorf("it has %d columns, the declaration of table %s has %d",
 			len(row.Columns), table.Name, len(table.Columns))
 	}
-	text, err := lineage.JSON()
-	if err != nil {
-		return nil, stream.Internal, err
-	}
-	b := make([]byte, 0, 256+len(text)+rawSize(row.Columns))
+	b := make([]byte, 0, 256+len(lineage)+rawSize(row.Columns))
 	b = appendText(appendText(appendText(b, row.Table), document), row.Key)
 	if len(row.Columns) > 0 {
 		b = appendLong(b, int64(len(row.Columns)))
 	}
 	for c, v := range row.Columns {
+		var err error
 		if b, err = appendValue(appendText(b, table.Columns[c].Name), v); err != nil {
 			return nil, stream.Invalid, fmt.Errorf("column %s: %w", table.Columns[c].Name, err)
 		}
 	}
-	return appendText(appendLong(b, 0), string(text)), stream.Internal, nil
+	b = appendLong(appendLong(b, 0), int64(len(lineage)))
+	return append(b, lineage...), stream.Internal, nil
 }
 
 // rawSize estimates what columns take, so that large ones are not copied again and again.

@@ -27,19 +27,31 @@ type Partition struct {
 	ID    int32
 	Store Store
 
-	config  Config
-	headers *headerCache
-	stats   Stats
-	running map[stream.Fingerprint]*Evaluation // by document: pending evaluations
-	backlog []stream.Fingerprint               // documents that another program evaluated, still to be evaluated
-	waiting []stream.Fingerprint               // pending documents found at start
-	pass    int64                              // generation whose pass mark was written
+	config   Config
+	revision string                // of the program, as lineage has it
+	tables   map[string]*tablePlan // of the program
+	headers  *headerCache
+	stats    Stats
+	running  map[stream.Fingerprint]*Evaluation // by document: pending evaluations
+	backlog  []stream.Fingerprint               // documents that another program evaluated, still to be evaluated
+	waiting  []stream.Fingerprint               // pending documents found at start
+	pass     int64                              // generation whose pass mark was written
+}
+
+// tablePlan is what rows of a table are encoded with.
+type tablePlan struct {
+	stream.Table
+	nodes []stream.NodeLineage
 }
 
 // OpenPartition reads what a restored store says of its documents: the counts, the pending ones, and those that another
 // program than the current one evaluated (they form the backlog when reevaluate is set or recorded differs).
 func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partition, error) {
-	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{}}
+	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{},
+		revision: c.Program.Logic().String(), tables: map[string]*tablePlan{}}
+	for _, table := range c.Program.Tables() {
+		p.tables[table.Name] = &tablePlan{table, c.Program.TableLineage(table.Name)}
+	}
 	ov := newOverlay(store)
 	if _, err := ov.load([]byte{keyStats}, &p.stats); err != nil {
 		return nil, fmt.Errorf("read statistics of partition %d: %w", id, err)

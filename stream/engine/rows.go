@@ -1,7 +1,10 @@
 package engine
 
 import (
-	"sort"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
@@ -59,32 +62,38 @@ func diff(document string, held, now []emittedRow, rows []stream.Row) []rowChang
 	for k := range old {
 		changes = append(changes, rowChange{id: stream.RowID{Table: k.table, Document: document, Key: k.key}})
 	}
-	sort.Slice(changes, func(i, j int) bool {
-		a, b := changes[i].id, changes[j].id
-		return a.Table < b.Table || a.Table == b.Table && a.Key < b.Key
+	slices.SortFunc(changes, func(a, b rowChange) int {
+		return cmp.Or(strings.Compare(a.id.Table, b.id.Table), strings.Compare(a.id.Key, b.id.Key))
 	})
 	return changes
 }
 
+// encodeRows makes the records of a unit. All rows of one table share their lineage.
 func (t *Tx) encodeRows(d *document, changes []rowChange) ([]stream.Record, error) {
 	records := make([]stream.Record, 0, len(changes))
-	tables := map[string]stream.Table{}
-	for _, table := range t.p.config.Program.Tables() {
-		tables[table.Name] = table
-	}
+	var table *tablePlan
+	var lineage []byte
 	for i, c := range changes {
 		if c.row == nil {
 			records = append(records, schemas.EncodeDelete(c.id, i+1, len(changes)))
 			continue
 		}
-		l := schemas.LineageOf(d.id, d.position, t.p.config.Program.Logic().String(), t.p.config.Program.TableLineage(c.id.Table))
-		r, err := schemas.EncodeRow(tables[c.id.Table], *c.row, d.id, l, i+1, len(changes))
+		if table == nil || table.Name != c.id.Table { // changes are in order of table
+			var err error
+			if table = t.p.tables[c.id.Table]; table == nil {
+				return nil, stream.Errorf(stream.Internal, "encode rows", "the program made a row of table %q, which it does not declare", c.id.Table)
+			}
+			if lineage, err = schemas.LineageOf(d.id, d.position, t.p.revision, table.nodes).JSON(); err != nil {
+				return nil, err
+			}
+		}
+		r, err := schemas.EncodeRow(table.Table, *c.row, d.id, lineage, i+1, len(changes))
 		if err != nil {
 			return nil, err
 		}
 		if n := len(r.Key) + len(r.Value); n > t.p.config.MaxRecord {
 			return nil, &stream.Error{Op: "write row " + c.id.Key + " of table " + c.id.Table, Doc: d.id, Kind: stream.Invalid,
-				Err: stream.Errorf(stream.Invalid, "encode", "the row has %d bytes, a record may have %d; leave out or shorten a column", n, t.p.config.MaxRecord)}
+				Err: fmt.Errorf("the row has %d bytes, a record may have %d; leave out or shorten a column", n, t.p.config.MaxRecord)}
 		}
 		records = append(records, r)
 	}

@@ -2,7 +2,7 @@ package engine
 
 import (
 	"bytes"
-	"sort"
+	"slices"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -48,6 +48,6 @@ func (o *overlay) entries() []stream.StateEntry {
 	for k, v := range o.written {
 		out = append(out, stream.StateEntry{Key: []byte(k), Value: v})
 	}
-	sort.Slice(out, func(i, j int) bool { return bytes.Compare(out[i].Key, out[j].Key) < 0 })
+	slices.SortFunc(out, func(a, b stream.StateEntry) int { return bytes.Compare(a.Key, b.Key) })
 	return out
 }
