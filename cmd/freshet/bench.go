@@ -46,6 +46,9 @@ func newBenchHistory(c *common) *cobra.Command {
 			return usagef("--limit and --restart-every count commits: say a number from 0, which means all and never")
 		}
 		b.options = *o
+		if !asJSON {
+			b.terminal = cmd.ErrOrStderr()
+		}
 		report, err := b.run(cmd.Context())
 		if err != nil {
 			return asUsage(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ type historyBench struct {
 	check               bool
 	limit, restartEvery int
 	done                func(history.Commit, history.CommitReport) // told of each commit; may be nil
+	terminal            io.Writer                                  // shows progress when it is one; may be nil
 
 	flow      *flow.Flow
 	into      []flow.Target
@@ -45,10 +47,15 @@ func (b *historyBench) run(ctx context.Context) (report history.Report, err erro
 		return report, err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	if report, err = b.replay.Run(ctx, from); err != nil {
+	shown := b.progress(ctx)
+	report, err = b.replay.Run(ctx, from)
+	shown.Done()
+	if err != nil {
 		return report, err
 	}
 	if b.check {
+		shown := newProgress(b.terminal, "compare with the last state alone", "")
+		defer shown.Done()
 		report.Total.Check = &history.Check{Tables: map[string]history.Difference{}}
 		if err := b.again(ctx, &report.Total.Check.Again); err != nil {
 			return report, err
@@ -58,6 +65,50 @@ func (b *historyBench) run(ctx context.Context) (report history.Report, err erro
 		}
 	}
 	return report, b.measure(ctx, &report.Total.State)
+}
+
+// progress shows how far the replay is.
+func (b *historyBench) progress(ctx context.Context) *progress {
+	p := newProgress(b.terminal, "replay", "commits")
+	if p == nil {
+		return nil
+	}
+	var commits, edits int64
+	all, tell := b.commits(ctx, b.replay.Selection.Takes), b.replay.Done
+	p.Set(0, all, "")
+	b.replay.Done = func(c history.Commit, r history.CommitReport) {
+		commits, edits = commits+1, edits+r.Edits
+		p.Set(commits, all, fmt.Sprintf("%d edits", edits))
+		if tell != nil {
+			tell(c, r)
+		}
+	}
+	return p
+}
+
+// commits counts what is going to be replayed. A recorded history is read for it; 0 stands for an unknown number. What
+// is wrong with the history is the replay's to say.
+func (b *historyBench) commits(ctx context.Context, takes func(path string) bool) (n int64) {
+	if b.corpus == "" {
+		return 0
+	}
+	from, err := history.OpenCorpus(b.corpus)
+	if err != nil {
+		return 0
+	}
+	defer from.Close()
+	for b.limit == 0 || n < int64(b.limit) {
+		commit, err := from.Next()
+		switch {
+		case err == io.EOF:
+			return n
+		case err != nil || ctx.Err() != nil:
+			return 0
+		case slices.ContainsFunc(commit.Edits, func(e history.Edit) bool { return takes(e.Path) }):
+			n++
+		}
+	}
+	return n
 }
 
 // prepare reads the flow.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,13 @@ func newRebuild(c *common) *cobra.Command {
 			return err
 		}
 		began := time.Now()
-		running, err := a.rebuildTarget(cmd.Context(), args[0])
+		var terminal io.Writer
+		if !asJSON {
+			terminal = cmd.ErrOrStderr()
+		}
+		shown := &rebuildProgress{progress: newProgress(terminal, "rebuild "+args[0], "partitions"), target: args[0]}
+		running, err := a.rebuildTarget(cmd.Context(), args[0], shown)
+		shown.Done()
 		if err != nil {
 			return err
 		}
@@ -52,7 +59,7 @@ func newRebuild(c *common) *cobra.Command {
 }
 
 // rebuildTarget has a target rebuilt and waits until it is.
-func (a *app) rebuildTarget(ctx context.Context, name string) (running bool, err error) {
+func (a *app) rebuildTarget(ctx context.Context, name string, shown *rebuildProgress) (running bool, err error) {
 	if _, err := a.target(name); err != nil {
 		return false, err
 	}
@@ -74,25 +81,27 @@ func (a *app) rebuildTarget(ctx context.Context, name string) (running bool, err
 		}
 	}
 	if len(doing) > 0 {
-		return true, awaitRebuilt(ctx, doing, name)
+		return true, awaitRebuilt(ctx, doing, name, shown)
 	}
 	if a.embedded && len(processes) > 0 {
 		return true, &exit{exitFailed, "the running `freshet dev` does not deliver to target " + name + " at present; `freshet status` says why"}
 	}
-	return false, a.rebuildAlone(ctx, name)
+	return false, a.rebuildAlone(ctx, name, shown)
 }
 
 // awaitRebuilt returns when no process rebuilds the target any more.
-func awaitRebuilt(ctx context.Context, doing []*control.Client, name string) error {
+func awaitRebuilt(ctx context.Context, doing []*control.Client, name string, shown *rebuildProgress) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		open := false
+		var targets []control.Target
 		for _, c := range doing {
 			s, err := c.Status(ctx)
 			if err != nil {
 				return err
 			}
+			targets = append(targets, s.Targets...)
 			for _, t := range s.Targets {
 				if t.Target == name && !t.Connected {
 					return &exit{exitFailed, "the process at " + c.Address + " lost target " + name + "; it goes on with the rebuild once it is back"}
@@ -100,6 +109,7 @@ func awaitRebuilt(ctx context.Context, doing []*control.Client, name string) err
 				open = open || t.Target == name && t.Rebuilding
 			}
 		}
+		shown.show(targets)
 		if !open {
 			return nil
 		}
@@ -112,13 +122,77 @@ func awaitRebuilt(ctx context.Context, doing []*control.Client, name string) err
 }
 
 // rebuildAlone runs the flow's delivery to the one target until it is rebuilt.
-func (a *app) rebuildAlone(ctx context.Context, name string) error {
+func (a *app) rebuildAlone(ctx context.Context, name string, shown *rebuildProgress) error {
 	o := a.options
 	o.roles, o.targets, o.rebuild = []string{"sink:" + name}, []string{name}, []string{name}
 	only, err := newApp(o)
 	if err != nil {
 		return err
 	}
+	defer shown.follow(only)()
 	_, err = only.serve(ctx, true)
 	return err
+}
+
+// rebuildProgress shows how far the rebuild of a target is: its partitions, and the rows read for them.
+type rebuildProgress struct {
+	*progress
+	target string
+	before *int64 // rows that the processes had applied when the rebuild was asked for
+}
+
+// show takes what processes say of their targets.
+func (p *rebuildProgress) show(targets []control.Target) {
+	done, all, rows := rebuiltOf(p.target, targets)
+	if all == 0 {
+		return // not begun, or the process is ending
+	}
+	if p.before == nil {
+		p.before = &rows
+	}
+	p.Set(done, all, fmt.Sprintf("%d rows", max(0, rows-*p.before)))
+}
+
+// follow shows what a process of this command's own does, until the returned function is called.
+func (p *rebuildProgress) follow(a *app) (end func()) {
+	if p.progress == nil {
+		return func() {}
+	}
+	p.before = new(int64)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				p.show([]control.Target{a.targetStatus(p.target, nil)})
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
+}
+
+// rebuiltOf counts the partitions of a target, those whose rebuild has ended, and the rows that were applied.
+func rebuiltOf(name string, targets []control.Target) (done, all, rows int64) {
+	for _, t := range targets {
+		if t.Target != name {
+			continue
+		}
+		var open int64
+		for _, part := range t.Partitions {
+			if part.Rebuilding {
+				open++
+			}
+		}
+		here := int64(len(t.Partitions))
+		all, rows = all+here, rows+t.Rows
+		if open > 0 || !t.Rebuilding { // else it was asked for and has not begun
+			done += here - open
+		}
+	}
+	return done, all, rows
 }
