@@ -92,13 +92,7 @@ func filled[V any](m map[string]V) map[string]V {
 func Sum(partitions []Partition) engine.Stats {
 	sum := engine.Stats{Rows: map[string]int64{}}
 	for _, p := range partitions {
-		sum.Documents += p.Stats.Documents
-		sum.Pending += p.Stats.Pending
-		sum.Quarantined += p.Stats.Quarantined
-		sum.Rejected += p.Stats.Rejected
-		for t, n := range p.Stats.Rows {
-			sum.Rows[t] += n
-		}
+		sum.Add(p.Stats)
 	}
 	return sum
 }

@@ -94,6 +94,17 @@ type Stats struct {
 	Seen        schemas.Counts   `cbor:"6,keyasint" json:"-"` // changes since the partition's first
 }
 
+// Add adds o's documents and rows to s; Seen stays, which only a partition counts.
+func (s *Stats) Add(o Stats) {
+	s.Documents += o.Documents
+	s.Pending += o.Pending
+	s.Quarantined += o.Quarantined
+	s.Rejected += o.Rejected
+	for table, n := range o.Rows {
+		addTo(&s.Rows, table, n)
+	}
+}
+
 func docKey(kind byte, doc stream.Fingerprint, rest ...byte) []byte {
 	k := make([]byte, 0, 1+len(doc)+len(rest))
 	return append(append(append(k, kind), doc[:]...), rest...)

@@ -183,19 +183,9 @@ func (d *Delivery) seek(part *delivered) {
 }
 
 func (d *Delivery) poll(ctx context.Context) error {
-	pctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	woken := make(chan struct{})
-	go func() {
-		defer close(woken)
-		select {
-		case <-d.wake:
-		case <-pctx.Done():
-		}
-		cancel()
-	}()
-	defer func() { cancel(); <-woken }()
-	fetches := d.cl.PollRecords(pctx, 10_000)
+	ctx, release := untilWoken(ctx, d.wake)
+	defer release()
+	fetches := d.cl.PollRecords(ctx, 10_000)
 	for _, e := range fetches.Errors() {
 		switch {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):

@@ -196,28 +196,16 @@ func (p *Processor) signal() {
 // poll returns the next records, or none when something else wants attention: an evaluation ended, a partition was
 // restored, a tick passed. While too much is pending it reads nothing.
 func (p *Processor) poll(ctx context.Context) ([]*stream.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	woken := make(chan struct{})
-	go func() {
-		defer close(woken)
-		select {
-		case <-p.wake:
-		case <-p.c.Evaluator.Wake():
-		case <-ctx.Done():
-		}
-		cancel()
-	}()
-	defer func() { cancel(); <-woken }()
-	if p.pendingBytes() > p.c.PendingBytes || p.backlog() {
-		if p.backlog() && p.pendingBytes() <= p.c.PendingBytes {
-			return nil, nil // the backlog is work enough
-		}
-		<-woken
+	ctx, release := untilWoken(ctx, p.wake, p.c.Evaluator.Wake())
+	defer release()
+	switch {
+	case p.pendingBytes() > p.c.PendingBytes:
+		<-ctx.Done()
 		return nil, nil
+	case p.backlog():
+		return nil, nil // it is work enough
 	}
-	fetches := p.gts.PollRecords(ctx, p.take)
-	return p.received(fetches)
+	return p.received(p.gts.PollRecords(ctx, p.take))
 }
 
 func (p *Processor) received(fetches kgo.Fetches) ([]*stream.Record, error) {

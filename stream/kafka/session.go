@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -115,13 +114,6 @@ func (a *assignment) current() map[int32]ready {
 	return out
 }
 
-// partitions returns what is owned, known or not.
-func (a *assignment) partitions() map[int32]bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return maps.Clone(a.owned)
-}
-
 // groupOptions are the options of every group member: classic protocol, cooperative-sticky, offsets in our own hands.
 //
 // A member with an instance is static: after a crash its next start takes its place at once, where a dynamic member's
@@ -174,4 +166,21 @@ func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error)
 		return nil, fmt.Errorf("join group %s: %w", ProcessorGroup(p.c.Topics.Flow), err)
 	}
 	return gts, nil
+}
+
+// untilWoken returns a context that ends after a second, or as soon as one of the channels delivers; release waits for
+// what watches them.
+func untilWoken(ctx context.Context, wakes ...<-chan struct{}) (_ context.Context, release func()) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	var group sync.WaitGroup
+	for _, wake := range wakes {
+		group.Go(func() {
+			select {
+			case <-wake:
+			case <-ctx.Done():
+			}
+			cancel()
+		})
+	}
+	return ctx, func() { cancel(); group.Wait() }
 }

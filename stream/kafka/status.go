@@ -44,13 +44,7 @@ func (p *Processor) Status() []PartitionStatus {
 func Totals(parts []PartitionStatus) engine.Stats {
 	sum := engine.Stats{Rows: map[string]int64{}}
 	for _, s := range parts {
-		sum.Documents += s.Stats.Documents
-		sum.Pending += s.Stats.Pending
-		sum.Quarantined += s.Stats.Quarantined
-		sum.Rejected += s.Stats.Rejected
-		for t, n := range s.Stats.Rows {
-			sum.Rows[t] += n
-		}
+		sum.Add(s.Stats)
 	}
 	return sum
 }

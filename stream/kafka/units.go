@@ -37,7 +37,7 @@ func (u *units) add(r *kgo.Record) error {
 		return nil
 	}
 	rec := fromKafka(r)
-	_, document, i, n, ok := schemas.RowHeader(rec)
+	table, document, i, n, ok := schemas.RowHeader(rec)
 	if !ok {
 		return u.other(rec)
 	}
@@ -47,8 +47,10 @@ func (u *units) add(r *kgo.Record) error {
 	if u.open == nil {
 		u.open = &stream.Unit{Document: document}
 	}
-	if err := u.row(rec); err != nil {
-		return err
+	if _, kept := u.tables[table]; kept {
+		if err := u.row(rec); err != nil {
+			return err
+		}
 	}
 	u.next, u.at = r.Offset+1, i
 	if i == n {
@@ -65,30 +67,34 @@ func (u *units) cut(offset int64) {
 	u.open, u.at, u.whole = nil, 0, offset
 }
 
+// row adds a write of a table that the target keeps. A row that it does not show is deleted there.
 func (u *units) row(rec *stream.Record) error {
-	table, _, _, _, _ := schemas.RowHeader(rec)
-	if _, kept := u.tables[table]; !kept {
-		return nil
-	}
 	w, _, _, err := schemas.DecodeRow(rec, u.tables)
 	if err != nil {
 		return err
 	}
 	w.Version = stream.Version{Generation: u.gen, Offset: rec.Offset}
-	if !w.Delete && u.outgrown(w) {
-		w.Delete, w.Columns, w.Lineage = true, nil, nil
-	}
-	if where := u.keep[table]; where != nil && !w.Delete {
-		ok, err := where(w.Columns)
+	if !w.Delete {
+		shown, err := u.shows(w)
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if !shown {
 			w.Delete, w.Columns, w.Lineage = true, nil, nil
 		}
 	}
 	u.open.Rows = append(u.open.Rows, w)
 	return nil
+}
+
+func (u *units) shows(w stream.RowWrite) (bool, error) {
+	if u.outgrown(w) {
+		return false, nil
+	}
+	if where := u.keep[w.Table]; where != nil {
+		return where(w.Columns)
+	}
+	return true, nil
 }
 
 // outgrown reports whether a row was written by an older declaration, in types that the table no longer has: it is left
