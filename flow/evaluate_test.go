@@ -50,10 +50,6 @@ func simple(nodes, tables string) string {
 		"  used: { op: embed, in: page.path, model: m }\ntables:\n  used: { columns: { v: used } }\n" + tables
 }
 
-func rowsOf(table string, rows []stream.Row) []stream.Row {
-	return slices.DeleteFunc(slices.Clone(rows), func(r stream.Row) bool { return r.Table != table })
-}
-
 func TestNestedElementsMakeRows(t *testing.T) {
 	f, err := parseFile(t, "testdata/flows-a.good.yaml")
 	if err != nil {

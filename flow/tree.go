@@ -55,14 +55,6 @@ func (t *tree) get(key string) *tree {
 	return nil
 }
 
-func (t *tree) keys() []string {
-	keys := make([]string, len(t.entries))
-	for i := range t.entries {
-		keys[i] = t.entries[i].key
-	}
-	return keys
-}
-
 // reader converts a parsed YAML document into trees.
 type reader struct {
 	*faultList

@@ -77,13 +77,6 @@ func row(op, id string, columns string) *kgo.Record {
 	return &kgo.Record{Key: []byte(`{"id":` + id + `}`), Value: []byte(value)}
 }
 
-// gone is what Debezium writes for a deleted row: an event and a tombstone.
-func gone(id string) []*kgo.Record {
-	key := []byte(`{"id":` + id + `}`)
-	value := `{"before":{"id":` + id + `},"after":null,"source":{"connector":"postgresql","lsn":1,"ts_ms":1700000000000},"op":"d","ts_ms":1700000000000}`
-	return []*kgo.Record{{Key: key, Value: []byte(value)}, {Key: key}}
-}
-
 // committed reads a topic from its start to its end as a read_committed consumer does. A transaction whose end was
 // promised but not yet written is waited for: the end is not the last stable offset.
 func (p *topic) committed(name string) (records []*kgo.Record) {

@@ -142,19 +142,6 @@ func (m *memoryStores) mark(change func(*stream.Checkpoint)) {
 	}
 }
 
-// checkpoints returns the stores' checkpoints.
-func (m *memoryStores) checkpoints() map[int32]stream.Checkpoint {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	out := map[int32]stream.Checkpoint{}
-	for p, s := range m.open {
-		if c, ok, err := s.Reopen().Checkpoint(); err == nil && ok {
-			out[p] = c
-		}
-	}
-	return out
-}
-
 // clone returns what a copy of the machine's disk would hold.
 func (m *memoryStores) clone() *memoryStores {
 	m.mu.Lock()
