@@ -101,7 +101,7 @@ func (a *app) kafkaSource() kafka.Source {
 
 // connect reaches the brokers, starting the embedded one where it is asked for.
 func (a *app) connect(ctx context.Context) error {
-	a.cluster = kafka.Cluster{Brokers: a.flow.Kafka.Brokers, Log: a.log, Embedded: a.embedded}
+	a.cluster = kafka.Cluster{Brokers: a.flow.Kafka.Brokers, Log: a.log, Embedded: a.embedded, Patience: patience()}
 	a.observe()
 	if a.embedded {
 		if err := a.startBroker(); err != nil {

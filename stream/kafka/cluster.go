@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,12 @@ type Cluster struct {
 	Log     *slog.Logger
 	// Embedded marks the in-process broker, which knows no feature levels and whose topics keep no retention.
 	Embedded bool
+	// Patience is after how long the brokers give up a member that is silent, and a transaction that is left open; 0: 10 s.
+	// Tests shorten it.
+	Patience time.Duration
 }
+
+func (c Cluster) patience() time.Duration { return cmp.Or(c.Patience, 10*time.Second) }
 
 // connectWithin is how long a start waits for a broker.
 const connectWithin = 8 * time.Second

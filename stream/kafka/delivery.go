@@ -76,7 +76,7 @@ func NewDelivery(c DeliveryConfig) *Delivery {
 // retried in place: nothing is skipped, and only this target waits.
 func (d *Delivery) Run(ctx context.Context) (err error) {
 	d.assign = newAssignment(rowsTopic(d.c.Topics.Flow), d.signal)
-	opts := append(d.assign.groupOptions(TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.Instance, d.c.ControlAddress),
+	opts := append(d.assign.groupOptions(d.c.Cluster.patience(), TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.Instance, d.c.ControlAddress),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if d.cl, err = d.c.Cluster.client(opts...); err != nil {
 		return err

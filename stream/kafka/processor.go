@@ -76,6 +76,7 @@ type Processor struct {
 
 	gts    *kgo.GroupTransactSession
 	assign *assignment
+	begun  time.Time // the last transaction
 
 	mu        sync.Mutex // guards what follows against readers of Status
 	parts     map[int32]*owned
@@ -120,9 +121,8 @@ func NewProcessor(c ProcessorConfig) *Processor {
 // Run processes until ctx ends (nil) or something needs a person (the error says what). A session whose transaction
 // ended in an unknown way is rebuilt with the same transactional ID, which settles it.
 func (p *Processor) Run(ctx context.Context) error {
-	fenced := 0
+	fenced, progress := 0, int64(0)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		began := p.Metrics.Commits.Load()
 		err := p.session(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -130,11 +130,10 @@ func (p *Processor) Run(ctx context.Context) error {
 		if fatal(err) {
 			return err
 		}
-		if p.Metrics.Commits.Load() > began+10 {
-			wait, fenced = 100*time.Millisecond, 0
+		if commits := p.Metrics.Commits.Load(); commits > progress+10 {
+			wait, fenced, progress = 100*time.Millisecond, 0, commits
 		}
-		// Once is a transaction that timed out, e.g. while the process was stopped; again and again is a twin.
-		if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
+		if p.rival(err) {
 			if fenced++; fenced == 3 {
 				return p.twin(err)
 			}
@@ -144,6 +143,14 @@ func (p *Processor) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// rival reports whether err says that another process took the transactional ID. A transaction that was open for longer
+// than the brokers keep one was fenced by its time-out, e.g. while this process stood still: that tells nothing, however
+// often it happens. Being fenced at once, again and again, is a twin.
+func (p *Processor) rival(err error) bool {
+	fenced := errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
+	return fenced && time.Since(p.begun) < p.c.Cluster.patience()
 }
 
 // twin says that another process took this replica's place.

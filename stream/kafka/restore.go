@@ -231,6 +231,7 @@ func (p *Processor) catchUp(ctx context.Context, id int32, store Store, held str
 			p.Metrics.RestoreFetches.Add(1)
 		}
 		for iter := fetches.RecordIter(); !iter.Done() && c.at < target; {
+			p.c.At("F14")
 			if err := c.take(iter.Next()); err != nil {
 				return held, &stream.Error{Op: op, Kind: stream.Internal, Err: err}
 			}

@@ -10,9 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// transactionTimeout is after how long the broker aborts an abandoned transaction.
-const transactionTimeout = 10 * time.Second
-
 // committed is what the group has committed for a partition.
 type committed struct {
 	offset   int64 // -1: nothing
@@ -118,7 +115,7 @@ func (a *assignment) current() map[int32]ready {
 //
 // A member with an instance is static: after a crash its next start takes its place at once, where a dynamic member's
 // group waits for the dead one until its session ends.
-func (a *assignment) groupOptions(group, instance, address string) []kgo.Opt {
+func (a *assignment) groupOptions(patience time.Duration, group, instance, address string) []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(a.topic),
@@ -130,8 +127,8 @@ func (a *assignment) groupOptions(group, instance, address string) []kgo.Opt {
 		kgo.OnPartitionsLost(a.removed),
 		kgo.OnOffsetsFetched(a.offsetsFetched),
 		kgo.DisableAutoCommit(),
-		kgo.SessionTimeout(10 * time.Second),
-		kgo.HeartbeatInterval(1 * time.Second),
+		kgo.SessionTimeout(patience),
+		kgo.HeartbeatInterval(patience / 10),
 		kgo.RebalanceTimeout(60 * time.Second),
 		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.FetchMaxPartitionBytes(2 << 20),
@@ -147,9 +144,9 @@ func (a *assignment) groupOptions(group, instance, address string) []kgo.Opt {
 
 // newSession joins the processors' group with a transactional producer.
 func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error) {
-	opts := append(a.groupOptions(ProcessorGroup(p.c.Topics.Flow), p.c.Instance, p.c.ControlAddress),
+	opts := append(a.groupOptions(p.c.Cluster.patience(), ProcessorGroup(p.c.Topics.Flow), p.c.Instance, p.c.ControlAddress),
 		kgo.TransactionalID(p.c.TransactionalID),
-		kgo.TransactionTimeout(transactionTimeout),
+		kgo.TransactionTimeout(p.c.Cluster.patience()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchMaxBytes(MaxMessageBytes-16<<10),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()), // the one that needs least memory

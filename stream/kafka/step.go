@@ -170,11 +170,12 @@ func (p *Processor) breakOff(ctx context.Context, r *round, broken map[int32]err
 	for _, tx := range r.txs {
 		tx.Abort(p.c.Evaluator)
 	}
+	p.begun = time.Now()
 	if err := p.gts.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	p.Metrics.Aborts.Add(1)
-	ctx, cancel := outlive(ctx, transactionTimeout)
+	ctx, cancel := outlive(ctx, p.c.Cluster.patience())
 	defer cancel()
 	_, err := p.gts.End(ctx, kgo.TryAbort)
 	p.rewind()

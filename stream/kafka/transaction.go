@@ -40,18 +40,18 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 	if len(all) == 0 {
 		return nil
 	}
-	began := time.Now()
+	p.begun = time.Now()
 	p.c.At("F1")
 	if err := p.gts.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	p.c.At("F2")
-	ctx, cancel := outlive(ctx, transactionTimeout)
+	ctx, cancel := outlive(ctx, p.c.Cluster.patience())
 	defer cancel()
 	failure := p.produce(ctx, all)
 	p.c.At("F6")
 	ok, err := p.gts.End(kgo.PreTxnCommitFnContext(ctx, p.offsets(all)), kgo.TransactionEndTry(failure == nil))
-	p.Metrics.TransactionNanoseconds.Add(time.Since(began).Nanoseconds())
+	p.Metrics.TransactionNanoseconds.Add(time.Since(p.begun).Nanoseconds())
 	if err != nil {
 		return fmt.Errorf("end a transaction (its outcome is unknown; the state will be restored): %w", err)
 	}
