@@ -36,6 +36,7 @@ type Broker struct {
 	node       kafkaNode
 	opts       KafkaOptions
 	controller *process
+	guest      bool // the controller belongs to another broker of the cluster
 	process    *process
 }
 
@@ -86,7 +87,7 @@ func startKafka(ctx context.Context, opts KafkaOptions) (*Broker, error) {
 	}
 	b := &Broker{dir: dir, opts: opts,
 		node: kafkaNode{id: 1, port: ports[0], controllerID: 101, controllerPort: ports[1]}}
-	if err := b.format(ctx); err != nil {
+	if err := b.format(ctx, "controller", "broker"); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -97,9 +98,11 @@ func startKafka(ctx context.Context, opts KafkaOptions) (*Broker, error) {
 	return b, nil
 }
 
-// close ends the broker with its controller, and removes their data.
+// close ends the broker with its own controller, and removes their data.
 func (b *Broker) close() {
 	b.process.kill()
-	b.controller.kill()
+	if !b.guest {
+		b.controller.kill()
+	}
 	_ = os.RemoveAll(b.dir)
 }

@@ -13,15 +13,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// format writes the settings of the broker and of its controller, and makes their data directories.
-func (b *Broker) format(ctx context.Context) error {
+// format writes the settings of the roles, broker and controller, and makes their data directories.
+func (b *Broker) format(ctx context.Context, roles ...string) error {
 	java, classPath, err := kafkaComponent.jars()
 	if err != nil {
 		return err
 	}
 	places := map[string]map[string]string{"controller": b.controllerPlace(), "broker": b.brokerPlace()}
 	both, ctx := errgroup.WithContext(ctx)
-	for role, place := range places {
+	for _, role := range roles {
+		place := places[role]
 		both.Go(func() error {
 			// Of a setting that is named twice, Kafka takes the last.
 			text := kafkaProperties + propertyLines(place) + propertyLines(b.opts.Properties)
@@ -42,12 +43,15 @@ func (b *Broker) format(ctx context.Context) error {
 // start starts the controller unless it runs, waits until it has fenced the broker's last incarnation, and starts the
 // broker.
 func (b *Broker) start(ctx context.Context) (err error) {
-	if b.process == nil {
+	if b.controller == nil {
 		if b.controller, err = b.launch("controller"); err != nil {
 			return err
 		}
-	} else if err := ready(ctx, b.controller, b.isFenced); err != nil {
-		return err
+	}
+	if b.process != nil {
+		if err := ready(ctx, b.controller, b.isFenced); err != nil {
+			return err
+		}
 	}
 	if b.process, err = b.launch("broker"); err != nil {
 		return err
@@ -76,10 +80,12 @@ func (b *Broker) answers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(response.(*kmsg.MetadataResponse).Brokers) == 0 {
-		return fmt.Errorf("broker %d is not registered yet", b.node.id)
+	for _, broker := range response.(*kmsg.MetadataResponse).Brokers {
+		if int(broker.NodeID) == b.node.id {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("broker %d is not registered yet", b.node.id)
 }
 
 // isFenced asks the controller whether it has given up the broker's last incarnation.
