@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.uber.org/goleak"
@@ -82,16 +83,17 @@ func (s shelf) apply(t *testing.T, p int32, key, value []byte) {
 // process is a process to be asked.
 type process struct {
 	partitions []control.Partition
-	ticks      map[string]int64
+	loops      []control.Loop
+	missing    []string
 	rebuilt    []string
 }
 
 func (p *process) source(s control.Stores) control.Source {
 	lag, fresh := int64(3), 0.25
 	return control.Source{
-		Stores:     s,
-		Partitions: func() []control.Partition { return p.partitions },
-		Ticks:      func() map[string]int64 { return p.ticks },
+		Stores:  s,
+		Loops:   func() []control.Loop { return p.loops },
+		Missing: func() []string { return p.missing },
 		Status: func(context.Context) control.Status {
 			return control.Status{Flow: "handbook", Partitions: p.partitions, SourceLag: &lag, Degraded: []string{"node vector: refused"},
 				Targets: []control.Target{{Target: "local", Connected: true, Lag: &lag, Freshness: &fresh}, {Target: "away"}},
@@ -277,17 +279,29 @@ func TestMetrics(t *testing.T) {
 func TestReady(t *testing.T) {
 	p := &process{}
 	c := serve(t, p.source(control.NoStores{}))
-	for _, tt := range []struct {
-		state string
-		want  int
-	}{{"ready", 200}, {"restoring", 503}, {"stopped", 200}, {"re-evaluating", 200}} {
-		p.partitions = []control.Partition{{State: "ready"}, {State: tt.state}}
-		if _, got := get(t, c, "/readyz", nil); got != tt.want {
-			t.Errorf("%s: %d", tt.state, got)
-		}
+	if _, got := get(t, c, "/readyz", nil); got != 200 {
+		t.Errorf("nothing missing: %d", got)
 	}
-	if _, got := get(t, c, "/livez", nil); got != 200 {
-		t.Errorf("live: %d", got)
+	p.missing = []string{"not a member of group handbook yet", "partition 3 is being restored"}
+	body, got := get(t, c, "/readyz", nil)
+	if got != 503 || !strings.Contains(body, "not a member of group handbook yet; partition 3 is being restored") {
+		t.Errorf("two things missing: %d %s", got, body)
+	}
+}
+
+func TestLive(t *testing.T) {
+	p := &process{loops: []control.Loop{{Name: "processor", Still: 29 * time.Second}, {Name: "target local"}}, missing: []string{"everything"}}
+	c := serve(t, p.source(control.NoStores{}))
+	if body, got := get(t, c, "/livez", nil); got != 200 {
+		t.Errorf("loops turn: %d %s", got, body)
+	}
+	p.loops[1].Still = 31 * time.Second
+	body, got := get(t, c, "/livez", nil)
+	if got != 503 || !strings.Contains(body, "target local has stood still for 31s") || strings.Contains(body, "processor") {
+		t.Errorf("one stands still: %d %s", got, body)
+	}
+	if body, _ := get(t, c, "/metrics", nil); !strings.Contains(body, `freshet_loop_still_seconds{loop="target local"} 31`) {
+		t.Error("the metrics don't say it")
 	}
 }
 

@@ -3,62 +3,36 @@ package control
 import (
 	"fmt"
 	"net/http"
-	"slices"
-	"sync"
+	"strings"
 	"time"
 )
 
-// lifeless is how long a loop may go without a round.
+// lifeless is how long a loop may stand still.
 const lifeless = 30 * time.Second
 
-// pulse remembers when each loop was last seen to move.
-type pulse struct {
-	mu   sync.Mutex
-	seen map[string]beat
-}
-
-type beat struct {
-	ticks int64
-	at    time.Time
-}
-
-// check returns the loops that have not moved for too long, in order. A loop's time begins when it is first seen.
-func (p *pulse) check(ticks map[string]int64, now time.Time) (stuck []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	before := p.seen
-	p.seen = map[string]beat{}
-	for name, n := range ticks {
-		b, known := before[name]
-		if !known || b.ticks != n {
-			b = beat{n, now}
-		}
-		p.seen[name] = b
-		if now.Sub(b.at) >= lifeless {
-			stuck = append(stuck, name)
+// stuck returns the loops that have stood still for too long, each with for how long.
+func stuck(loops []Loop) (out []string) {
+	for _, l := range loops {
+		if l.Still >= lifeless {
+			out = append(out, fmt.Sprintf("%s has stood still for %s", l.Name, l.Still.Round(time.Second)))
 		}
 	}
-	slices.Sort(stuck)
-	return stuck
+	return out
 }
 
+// live answers whether a restart would help: it says nothing of brokers, targets and restores, which take their time.
 func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
-	if stuck := s.pulse.check(s.source.Ticks(), time.Now()); len(stuck) > 0 {
-		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("no round for %s: %v", lifeless, stuck))
+	if all := stuck(s.source.Loops()); len(all) > 0 {
+		refuse(w, http.StatusServiceUnavailable, strings.Join(all, "; "))
 		return
 	}
 	answer(w, struct{}{}, nil)
 }
 
+// ready answers whether the process does its part of the work.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	restoring := 0
-	for _, p := range s.source.Partitions() {
-		if p.State == "restoring" {
-			restoring++
-		}
-	}
-	if restoring > 0 {
-		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%d partitions are being restored", restoring))
+	if missing := s.source.Missing(); len(missing) > 0 {
+		refuse(w, http.StatusServiceUnavailable, strings.Join(missing, "; "))
 		return
 	}
 	answer(w, struct{}{}, nil)

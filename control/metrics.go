@@ -26,7 +26,7 @@ func (m *Metrics) handler(s Source) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), scrapeWithin)
 		defer cancel()
 		own := prometheus.NewRegistry()
-		own.MustRegister(collector{s.Status(ctx)})
+		own.MustRegister(collector{s.Status(ctx), s.Loops()})
 		promhttp.HandlerFor(prometheus.Gatherers{m.Registry, own}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 	})
 }
@@ -35,7 +35,10 @@ func (m *Metrics) handler(s Source) http.Handler {
 const scrapeWithin = 2 * time.Second
 
 // collector turns a status into metrics, so that both say the same.
-type collector struct{ status Status }
+type collector struct {
+	status Status
+	loops  []Loop
+}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("freshet_"+name, help, labels, nil)
@@ -68,6 +71,7 @@ var (
 	restored     = desc("restored_records_total", "Changelog records applied at assignment.")
 	fetches      = desc("restore_fetches_total", "Fetches that returned changelog records.")
 	divergence   = desc("state_divergence_total", "Partitions whose state did not match the committed offsets. Must be 0.")
+	standstill   = desc("loop_still_seconds", "For how long a loop has neither turned nor waited for a broker or a target.", "loop")
 	degraded     = desc("degraded", "Things that do not work now; status names them.")
 )
 
@@ -75,7 +79,7 @@ var (
 func (collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{changes, skipped, evaluations, deletions, results, rowRecords, documents, pending, quarantined,
 		rejected, rows, backlog, partitions, sourceLag, targetLag, freshness, rebuilding, connected, applied, retries, fenced,
-		transactions, toRestore, restored, fetches, divergence, degraded} {
+		transactions, toRestore, restored, fetches, divergence, standstill, degraded} {
 		out <- d
 	}
 }
@@ -94,6 +98,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	g.counter(restored, s.Restore.Records)
 	g.counter(fetches, s.Restore.Fetches)
 	g.counter(divergence, s.Divergences)
+	for _, l := range c.loops {
+		g.gauge(standstill, l.Still.Seconds(), l.Name)
+	}
 	g.gauge(degraded, float64(len(s.Degraded)))
 }
 

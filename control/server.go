@@ -31,7 +31,6 @@ func Listen(address string) (net.Listener, error) {
 type Server struct {
 	source  Source
 	metrics *Metrics
-	pulse   pulse
 }
 
 // NewServer returns a server of what the source tells; m is served as /metrics, with the source's own numbers added.

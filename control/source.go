@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/engine"
@@ -13,12 +14,18 @@ var ErrNotHere = errors.New("not in this process")
 
 // Source is what a process tells of itself and lets others ask of it. All funcs are set and safe for concurrent use.
 type Source struct {
-	Status     func(ctx context.Context) Status // may ask Kafka for lags; what it can't learn stays unknown
-	Partitions func() []Partition               // the processor's, in order; none in a process without the role
-	Ticks      func() map[string]int64          // rounds of each running loop, by name
-	Stores     Stores
-	Search     func(ctx context.Context, q SearchQuery) (SearchResult, error)
-	Rebuild    func(target string) error // begins; ErrNotHere when this process does not deliver to the target
+	Status  func(ctx context.Context) Status // may ask Kafka for lags; what it can't learn stays unknown
+	Loops   func() []Loop                    // those that run
+	Missing func() []string                  // what has to come about before the process does its work, in words; none: it is ready
+	Stores  Stores
+	Search  func(ctx context.Context, q SearchQuery) (SearchResult, error)
+	Rebuild func(target string) error // begins; ErrNotHere when this process does not deliver to the target
+}
+
+// Loop is a loop of the process: the processor's, or the delivery to a target.
+type Loop struct {
+	Name  string
+	Still time.Duration // for how long it has neither turned nor waited for a broker or a target
 }
 
 // Stores gives access to the state that a process holds; see kafka.Processor.

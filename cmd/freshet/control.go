@@ -63,7 +63,7 @@ func (a *app) serveControl(ctx context.Context) error {
 func (a *app) addressFile() string { return filepath.Join(a.dataDir, "control.addr") }
 
 func (a *app) controlSource() control.Source {
-	s := control.Source{Status: a.status, Partitions: a.partitions, Ticks: a.ticks, Stores: control.NoStores{},
+	s := control.Source{Status: a.status, Loops: a.loops, Missing: a.missing, Stores: control.NoStores{},
 		Search: a.searchHere, Rebuild: a.rebuildHere}
 	if a.processor != nil {
 		s.Stores = a.processor
@@ -82,18 +82,31 @@ func (a *app) partitions() []control.Partition {
 	return out
 }
 
-// ticks are the rounds of the loops. One that waits for a target that is away turns as well.
-func (a *app) ticks() map[string]int64 {
-	t := map[string]int64{}
+// loops are those that run: the delivery to a target that is waited for at the start is none yet.
+func (a *app) loops() (all []control.Loop) {
 	if a.processor != nil {
-		t["processor"] = a.processor.Metrics.Ticks.Load()
+		all = append(all, control.Loop{Name: "processor", Still: a.processor.Pulse.Still()})
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for name, d := range a.deliveries {
-		t["target "+name] = d.Metrics.Ticks.Load() + d.Metrics.Retries.Load()
+	for _, t := range a.flow.Targets {
+		if d := a.delivery(t.Name); d != nil {
+			all = append(all, control.Loop{Name: "target " + t.Name, Still: d.Pulse.Still()})
+		}
 	}
-	return t
+	return all
+}
+
+// missing says what keeps this process from its part of the work. A target that is away does not: a restart or another
+// replica would not bring it back.
+func (a *app) missing() (all []string) {
+	if a.processor != nil {
+		all = a.processor.Missing()
+	}
+	for _, t := range a.flow.Targets {
+		if d := a.delivery(t.Name); d != nil {
+			all = append(all, d.Missing()...)
+		}
+	}
+	return all
 }
 
 // status says what the process does. Lags need Kafka; without its answer they stay unknown.

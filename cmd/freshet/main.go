@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/stream"
@@ -32,12 +33,23 @@ type exit struct {
 
 func (e *exit) Error() string { return e.text }
 
+// endWithin is how long a process may take to end after a signal: a transaction's time-out, a write to a target, leaving
+// the groups and closing the state. A disk that hangs could hold it for ever.
+const endWithin = 45 * time.Second
+
 // garbagePercent bounds memory: most of the heap is buffers without pointers, which the collector passes over quickly.
 const garbagePercent = 40
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the process at once
+		<-time.After(endWithin)
+		fmt.Fprintf(os.Stderr, "the process did not end within %s of being asked to; it is ended now, and the next start goes on from what "+
+			"was committed\n", endWithin)
+		os.Exit(exitFailed)
+	})
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}

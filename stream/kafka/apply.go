@@ -17,10 +17,20 @@ import (
 // errLeft ends work on a partition that another replica took over.
 var errLeft = errors.New("the partition left this replica")
 
-// retry calls fn until it succeeds, what fails is not transient, or the partition leaves.
-func (d *Delivery) retry(ctx context.Context, id int32, epoch int, fn func() error) error {
+// finishWithin is how long a write to a target may go on after the process was asked to end.
+const finishWithin = 10 * time.Second
+
+// retry calls fn until it succeeds, what fails is not transient, or the partition leaves. A call that runs when ctx ends is
+// finished.
+func (d *Delivery) retry(ctx context.Context, id int32, epoch int, fn func(ctx context.Context) error) error {
+	defer d.Pulse.wait()()
+	outer, cancel := outlive(ctx, finishWithin)
+	defer cancel()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := fn()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		err := fn(outer)
 		switch {
 		case err == nil:
 			return nil
@@ -46,7 +56,7 @@ func (d *Delivery) retry(ctx context.Context, id int32, epoch int, fn func() err
 // attach takes a partition under a new fence and decides where to begin. nil: it left meanwhile.
 func (d *Delivery) attach(ctx context.Context, id int32, epoch int) (*delivered, error) {
 	part := &delivered{id: id, epoch: epoch}
-	err := d.retry(ctx, id, epoch, func() error { return d.begin(ctx, part) })
+	err := d.retry(ctx, id, epoch, func(ctx context.Context) error { return d.begin(ctx, part) })
 	if errors.Is(err, errLeft) {
 		return nil, nil
 	}
@@ -130,7 +140,7 @@ func (d *Delivery) startRebuild(ctx context.Context, part *delivered) error {
 
 func (d *Delivery) rebuildAll(ctx context.Context) error {
 	for _, part := range d.parts {
-		err := d.retry(ctx, part.id, part.epoch, func() error { return d.startRebuild(ctx, part) })
+		err := d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error { return d.startRebuild(ctx, part) })
 		if err != nil && !errors.Is(err, errLeft) {
 			return err
 		}
@@ -195,7 +205,7 @@ func (d *Delivery) flush(ctx context.Context, part *delivered) error {
 	}
 	if b.To > b.From {
 		d.c.At("S1")
-		if err := d.retry(ctx, part.id, part.epoch, func() error { return write(ctx, b) }); err != nil {
+		if err := d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error { return write(ctx, b) }); err != nil {
 			return err
 		}
 		d.c.At("S3")
@@ -205,7 +215,7 @@ func (d *Delivery) flush(ctx context.Context, part *delivered) error {
 		return nil
 	}
 	part.units.mark = false
-	return d.retry(ctx, part.id, part.epoch, func() error {
+	return d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error {
 		return d.c.Sink.Sweep(ctx, part.id, d.c.Topics.Partitions, stream.Version{Generation: d.origin.Generation})
 	})
 }
@@ -244,7 +254,7 @@ func (d *Delivery) freshness(u stream.Unit) {
 // endRebuild switches the stage in, and goes on after it.
 func (d *Delivery) endRebuild(ctx context.Context, part *delivered) error {
 	end := part.rebuild.End
-	if err := d.retry(ctx, part.id, part.epoch, func() error { return d.c.Sink.Switch(ctx, part.id, end) }); err != nil {
+	if err := d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error { return d.c.Sink.Switch(ctx, part.id, end) }); err != nil {
 		return err
 	}
 	d.mu.Lock()

@@ -44,12 +44,13 @@ type Delivery struct {
 	asked atomic.Bool // rebuild everything
 
 	Metrics DeliveryMetrics
+	Pulse   Pulse
 }
 
 // DeliveryMetrics are read concurrently.
 type DeliveryMetrics struct {
-	Rows, Batches, Retries, Fenced, Ticks atomic.Int64
-	FreshnessNanoseconds                  atomic.Int64 // of the last batch: from the source's time to the commit in the target
+	Rows, Batches, Retries, Fenced atomic.Int64
+	FreshnessNanoseconds           atomic.Int64 // of the last batch: from the source's time to the commit in the target
 }
 
 // delivered is a partition that this replica delivers.
@@ -75,16 +76,19 @@ func NewDelivery(c DeliveryConfig) *Delivery {
 // Run delivers until ctx ends (nil) or the target needs a person (the error says what to do). What is transient is
 // retried in place: nothing is skipped, and only this target waits.
 func (d *Delivery) Run(ctx context.Context) (err error) {
+	d.mu.Lock()
 	d.assign = newAssignment(rowsTopic(d.c.Topics.Flow), d.signal)
+	d.mu.Unlock()
 	opts := append(d.assign.groupOptions(d.c.Cluster.patience(), TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.Instance, d.c.ControlAddress),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if d.cl, err = d.c.Cluster.client(opts...); err != nil {
 		return err
 	}
-	defer d.cl.Close()
+	defer closeClient(ctx, d.cl)
 	defer d.releaseAll()
+	defer d.commitAtEnd(ctx)
 	for ctx.Err() == nil {
-		d.Metrics.Ticks.Add(1)
+		d.Pulse.beat()
 		if err := d.round(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -247,6 +251,21 @@ func (d *Delivery) commitOffsets(ctx context.Context) error {
 	}
 	d.cl.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{rowsTopic(d.c.Topics.Flow): offsets}, nil)
 	return nil
+}
+
+// commitAtEnd tells Kafka how far the target is before the process ends, so that its lag is right while nothing runs.
+func (d *Delivery) commitAtEnd(ctx context.Context) {
+	offsets := map[int32]kgo.EpochOffset{}
+	for id, part := range d.parts {
+		if part.next > 0 {
+			offsets[id] = kgo.EpochOffset{Epoch: -1, Offset: part.next}
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	if len(offsets) > 0 {
+		d.cl.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{rowsTopic(d.c.Topics.Flow): offsets}, nil)
+	}
 }
 
 // DeliveryStatus is what a replica says of one partition of a target.

@@ -82,8 +82,10 @@ type Processor struct {
 	parts     map[int32]*owned
 	opened    []*opening
 	published []PartitionStatus
+	missing   []string // see Missing
 
 	Metrics ProcessorMetrics
+	Pulse   Pulse
 }
 
 // ProcessorMetrics are what a processor counts beside engine.Counts. They are read concurrently.
@@ -93,7 +95,7 @@ type ProcessorMetrics struct {
 	RestoreFetches         atomic.Int64 // fetches that returned changelog records
 	RestoreRemaining       atomic.Int64 // records still to be applied, over all partitions
 	Divergences            atomic.Int64 // must stay 0
-	Ticks                  atomic.Int64 // rounds of the loop, for liveness
+	Ticks                  atomic.Int64 // rounds of the loop
 	Records                atomic.Int64 // source records read
 	TransactionNanoseconds atomic.Int64
 }
@@ -169,16 +171,20 @@ func fatal(err error) bool {
 
 // session joins the group and works until the session breaks.
 func (p *Processor) session(ctx context.Context) (err error) {
+	p.mu.Lock()
 	p.assign = newAssignment(p.c.Topics.Source, p.signal)
+	p.mu.Unlock()
+	p.publish()
 	if p.gts, err = p.newSession(p.assign); err != nil {
 		return err
 	}
 	// Partitions close before the client leaves, so that the next owner finds nothing of them in use here.
-	defer p.gts.Close()
+	defer p.leave(ctx)
 	opening, cancel := context.WithCancel(ctx)
 	defer p.closeAll(cancel)
 	for ctx.Err() == nil {
 		p.Metrics.Ticks.Add(1)
+		p.Pulse.beat()
 		if err := p.reconcile(opening); err != nil {
 			return err
 		}

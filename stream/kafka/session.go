@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type committed struct {
 type assignment struct {
 	mu      sync.Mutex
 	topic   string
+	joined  bool // the group has told this member what it owns
 	owned   map[int32]bool
 	epochs  map[int32]int       // raised each time a partition is handed to this member
 	fetched map[int32]committed // of the current epoch
@@ -35,6 +37,7 @@ func newAssignment(topic string, wake func()) *assignment {
 func (a *assignment) synced(all map[string][]int32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.joined = true
 	clear(a.owned)
 	for _, p := range all[a.topic] {
 		a.owned[p] = true
@@ -61,6 +64,31 @@ func (a *assignment) removed(_ context.Context, _ *kgo.Client, removed map[strin
 		delete(a.fetched, p)
 	}
 	a.wake()
+}
+
+// lost is told that the group has gone on without this member.
+func (a *assignment) lost(ctx context.Context, cl *kgo.Client, all map[string][]int32) {
+	a.mu.Lock()
+	a.joined = false
+	a.mu.Unlock()
+	a.removed(ctx, cl, all)
+}
+
+// missing says what keeps the member from work: it has not joined, or it does not know yet where its partitions begin.
+func (a *assignment) missing(group string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.joined {
+		return []string{"not a member of group " + group + " yet"}
+	}
+	var out []string
+	for p := range a.owned {
+		if _, ok := a.fetched[p]; !ok {
+			out = append(out, fmt.Sprintf("the committed offset of partition %d is not known yet", p))
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // offsetsFetched notes the committed offsets with their metadata.
@@ -124,7 +152,7 @@ func (a *assignment) groupOptions(patience time.Duration, group, instance, addre
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // no reset anywhere: out of range halts
 		kgo.OnPartitionsAssigned(a.added),
 		kgo.OnPartitionsRevoked(a.removed),
-		kgo.OnPartitionsLost(a.removed),
+		kgo.OnPartitionsLost(a.lost),
 		kgo.OnOffsetsFetched(a.offsetsFetched),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(patience),
@@ -163,6 +191,23 @@ func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error)
 		return nil, fmt.Errorf("join group %s: %w", ProcessorGroup(p.c.Topics.Flow), err)
 	}
 	return gts, nil
+}
+
+// leaveWithin bounds how long leaving a group may take: brokers that are away notice the absence by themselves.
+const leaveWithin = 3 * time.Second
+
+// leave ends the session's client. A static member stays in the group, so that its next start takes its place.
+func (p *Processor) leave(ctx context.Context) {
+	defer p.Pulse.wait()()
+	closeClient(ctx, p.gts.Client())
+}
+
+// closeClient leaves the client's group, if it can within leaveWithin, and closes it.
+func closeClient(ctx context.Context, cl *kgo.Client) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	_ = cl.LeaveGroupContext(ctx) // Kafka notices the absence
+	cl.Close()
 }
 
 // untilWoken returns a context that ends after a second, or as soon as one of the channels delivers; release waits for

@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 
@@ -15,7 +17,7 @@ import (
 func (p *Processor) publish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.published = nil
+	p.published, p.missing = nil, p.assign.missing(ProcessorGroup(p.c.Topics.Flow))
 	for id, o := range p.parts {
 		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.done), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy() || p.passDue(o)}
 		switch {
@@ -38,6 +40,31 @@ func (p *Processor) Status() []PartitionStatus {
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Partition < out[j].Partition })
 	return out
+}
+
+// Missing says what has to come about before this replica does its work: it joins the group, its partitions are restored.
+// Nothing is missing while the group gives it no partition.
+func (p *Processor) Missing() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.assign == nil {
+		return []string{"not a member of group " + ProcessorGroup(p.c.Topics.Flow) + " yet"}
+	}
+	out := slices.Clone(p.missing)
+	for _, o := range p.opened {
+		out = append(out, fmt.Sprintf("partition %d is being restored", o.id))
+	}
+	return out
+}
+
+// Missing says what has to come about before this replica delivers: it joins the target's group.
+func (d *Delivery) Missing() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.assign == nil {
+		return []string{"not a member of group " + TargetGroup(d.c.Topics.Flow, d.c.Target) + " yet"}
+	}
+	return d.assign.missing(TargetGroup(d.c.Topics.Flow, d.c.Target))
 }
 
 // Totals adds up the state of the replica's partitions.

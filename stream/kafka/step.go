@@ -170,6 +170,7 @@ func (p *Processor) breakOff(ctx context.Context, r *round, broken map[int32]err
 	for _, tx := range r.txs {
 		tx.Abort(p.c.Evaluator)
 	}
+	defer p.Pulse.wait()()
 	p.begun = time.Now()
 	if err := p.gts.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)

@@ -41,19 +41,10 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 		return nil
 	}
 	p.begun = time.Now()
-	p.c.At("F1")
-	if err := p.gts.Begin(); err != nil {
-		return fmt.Errorf("begin a transaction: %w", err)
-	}
-	p.c.At("F2")
-	ctx, cancel := outlive(ctx, p.c.Cluster.patience())
-	defer cancel()
-	failure := p.produce(ctx, all)
-	p.c.At("F6")
-	ok, err := p.gts.End(kgo.PreTxnCommitFnContext(ctx, p.offsets(all)), kgo.TransactionEndTry(failure == nil))
+	ok, failure, err := p.transact(ctx, all)
 	p.Metrics.TransactionNanoseconds.Add(time.Since(p.begun).Nanoseconds())
 	if err != nil {
-		return fmt.Errorf("end a transaction (its outcome is unknown; the state will be restored): %w", err)
+		return err
 	}
 	if !ok {
 		return p.aborted(r, failure)
@@ -61,6 +52,26 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 	p.c.At("F11")
 	p.Metrics.Commits.Add(1)
 	return p.apply(all)
+}
+
+// transact asks the brokers for one transaction. failure is why it was aborted, when what was written was refused; after an
+// error its outcome is unknown.
+func (p *Processor) transact(ctx context.Context, all []*written) (ok bool, failure, err error) {
+	defer p.Pulse.wait()()
+	p.c.At("F1")
+	if err := p.gts.Begin(); err != nil {
+		return false, nil, fmt.Errorf("begin a transaction: %w", err)
+	}
+	p.c.At("F2")
+	ctx, cancel := outlive(ctx, p.c.Cluster.patience())
+	defer cancel()
+	failure = p.produce(ctx, all)
+	p.c.At("F6")
+	ok, err = p.gts.End(kgo.PreTxnCommitFnContext(ctx, p.offsets(all)), kgo.TransactionEndTry(failure == nil))
+	if err != nil {
+		err = fmt.Errorf("end a transaction (its outcome is unknown; the state will be restored): %w", err)
+	}
+	return ok, failure, err
 }
 
 // outlive returns a context that ends only d after ctx. A transaction outlives a request to stop, since a cancelled End
