@@ -40,6 +40,7 @@ var layers = map[string]layer{
 	"internal/testenv": {aside: true},
 	"internal/torture": {aside: true},
 	"internal/e2e":     {aside: true},
+	"internal/upgrade": {aside: true},
 	"bench":            {aside: true},
 	"examples":         {aside: true},
 	"tools":            {aside: true},
