@@ -68,6 +68,8 @@ var (
 	fenced       = desc("target_fenced_total", "Writes refused because another replica took the partition over.", "target")
 	transactions = desc("transactions_total", "Transactions of the processor.", "result")
 	toRestore    = desc("restore_remaining_records", "Changelog records still to be applied before partitions are ready.")
+	restoreRate  = desc("restore_bytes_per_second", "State restored now, over all partitions.")
+	restoreTime  = desc("restore_remaining_seconds", "Until the last restore under way ends, at the pace so far.")
 	restored     = desc("restored_records_total", "Changelog records applied at assignment.")
 	fetches      = desc("restore_fetches_total", "Fetches that returned changelog records.")
 	divergence   = desc("state_divergence_total", "Partitions whose state did not match the committed offsets. Must be 0.")
@@ -79,7 +81,7 @@ var (
 func (collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{changes, skipped, evaluations, deletions, results, rowRecords, documents, pending, quarantined,
 		rejected, rows, backlog, partitions, sourceLag, targetLag, freshness, rebuilding, connected, applied, retries, fenced,
-		transactions, toRestore, restored, fetches, divergence, standstill, degraded} {
+		transactions, toRestore, restoreRate, restoreTime, restored, fetches, divergence, standstill, degraded} {
 		out <- d
 	}
 }
@@ -95,6 +97,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	g.counter(transactions, s.Transactions.Committed, "committed")
 	g.counter(transactions, s.Transactions.Aborted, "aborted")
 	g.gauge(toRestore, float64(s.Restore.Remaining))
+	g.restores(s.Partitions)
 	g.counter(restored, s.Restore.Records)
 	g.counter(fetches, s.Restore.Fetches)
 	g.counter(divergence, s.Divergences)
@@ -112,6 +115,18 @@ func (g gathering) counter(d *prometheus.Desc, n int64, labels ...string) {
 
 func (g gathering) gauge(d *prometheus.Desc, x float64, labels ...string) {
 	g <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, x, labels...)
+}
+
+func (g gathering) restores(all []Partition) {
+	var rate, seconds float64
+	for _, p := range all {
+		if p.Restore != nil {
+			rate += p.Restore.BytesPerSecond
+			seconds = max(seconds, p.Restore.Seconds)
+		}
+	}
+	g.gauge(restoreRate, rate)
+	g.gauge(restoreTime, seconds)
 }
 
 func (g gathering) counts(s Status) {

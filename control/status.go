@@ -26,6 +26,16 @@ type Partition struct {
 	Stats     engine.Stats `json:"stats"`
 	Backlog   int          `json:"backlog,omitempty"` // documents that wait for re-evaluation
 	Busy      bool         `json:"busy,omitempty"`    // evaluations run or wait
+	// Restore is there while the partition's changelog is being read.
+	Restore *PartitionRestore `json:"restore,omitempty"`
+}
+
+// PartitionRestore says how far the restore of one partition is.
+type PartitionRestore struct {
+	Records        int64   `json:"records"`   // read so far
+	Remaining      int64   `json:"remaining"` // offsets still to be read
+	BytesPerSecond float64 `json:"bytes_per_second"`
+	Seconds        float64 `json:"seconds_remaining"` // at the pace so far; -1: not known yet
 }
 
 // Target is a target that a process delivers to.

@@ -77,7 +77,8 @@ func (a *app) partitions() []control.Partition {
 	}
 	var out []control.Partition
 	for _, p := range a.processor.Status() {
-		out = append(out, control.Partition(p))
+		out = append(out, control.Partition{Partition: p.Partition, State: p.State, Next: p.Next, Error: p.Error, Stats: p.Stats,
+			Backlog: p.Backlog, Busy: p.Busy, Restore: (*control.PartitionRestore)(p.Restore)})
 	}
 	return out
 }

@@ -180,7 +180,7 @@ func (o *overview) print(out io.Writer) {
 	}
 	for _, p := range o.Partitions {
 		if p.State != "ready" && p.State != "stored" {
-			fmt.Fprintf(out, "  partition  %d: %s%s\n", p.Partition, p.State, waiting(p.Backlog))
+			fmt.Fprintf(out, "  partition  %d: %s%s\n", p.Partition, p.State, waiting(p))
 		}
 	}
 	for _, d := range o.Degraded {
@@ -205,11 +205,18 @@ func (t targetOverview) text(running bool) string {
 	return text
 }
 
-func waiting(backlog int) string {
-	if backlog == 0 {
-		return ""
+// waiting says what a partition has still to do.
+func waiting(p control.Partition) string {
+	switch {
+	case p.Backlog > 0:
+		return fmt.Sprintf(", %d documents to go", p.Backlog)
+	case p.Restore != nil && p.Restore.Seconds >= 0:
+		return fmt.Sprintf(", %d records to go, %.1f MB/s, %s left", p.Restore.Remaining, p.Restore.BytesPerSecond/1e6,
+			(time.Duration(p.Restore.Seconds * 1e9)).Round(time.Second))
+	case p.Restore != nil:
+		return fmt.Sprintf(", %d records to go", p.Restore.Remaining)
 	}
-	return fmt.Sprintf(", %d documents to go", backlog)
+	return ""
 }
 
 // behind says a lag in words.

@@ -11,11 +11,12 @@ import (
 
 // opening is a partition whose state is being restored.
 type opening struct {
-	id    int32
-	epoch int
-	done  chan struct{}
-	owned *owned
-	err   error
+	id       int32
+	epoch    int
+	progress progressing
+	done     chan struct{}
+	owned    *owned
+	err      error
 }
 
 // reconcile closes what is no longer owned, starts to restore what is new, and takes over what is restored.
@@ -59,7 +60,7 @@ func (p *Processor) open(ctx context.Context, id int32, r ready) {
 	go func() {
 		defer p.signal()
 		defer close(o.done)
-		o.owned, o.err = p.restore(ctx, id, r)
+		o.owned, o.err = p.restore(ctx, o, r)
 	}()
 }
 
@@ -125,4 +126,6 @@ type PartitionStatus struct {
 	Stats     engine.Stats `json:"stats"`
 	Backlog   int          `json:"backlog,omitempty"` // documents that wait for re-evaluation
 	Busy      bool         `json:"busy,omitempty"`    // evaluations run or wait
+	// Restore is nil unless the partition's changelog is being read.
+	Restore *RestoreProgress `json:"restore,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type ProcessorConfig struct {
 	PendingBytes    int           // above this, polling pauses; 0: 256 MiB
 	Budget          time.Duration // how long a transaction waits for evaluations; 0: 100 ms
 	MaxPoll         int           // records of one transaction at the most; 0: 20,000
+	RestorePiece    int           // records that a restore writes at once; 0: 20,000
 	// At is called at the named points of a transaction, for tests that stop the process there; nil: nothing.
 	At func(point string)
 
@@ -60,6 +62,9 @@ func (c *ProcessorConfig) defaults() {
 	if c.MaxPoll == 0 {
 		c.MaxPoll = 20_000
 	}
+	if c.RestorePiece == 0 {
+		c.RestorePiece = 20_000
+	}
 	c.pointed = c.At != nil
 	if !c.pointed {
 		c.At = func(string) {}
@@ -73,6 +78,8 @@ type Processor struct {
 	log  *slog.Logger
 	wake chan struct{}
 	take int // records of the next poll
+	// turns are taken by restores that read: as many at the same time as there are processors.
+	turns chan struct{}
 
 	gts    *kgo.GroupTransactSession
 	assign *assignment
@@ -111,13 +118,15 @@ type owned struct {
 	read    int64 // offset after the last record read, those of control included
 	done    int64 // read, as of the last round that ended well: all before it is committed
 	logic   stream.Fingerprint
+	applied int64 // offset of the last progress record in the store; guarded by Processor.mu
 	failure error // set: the partition is stopped
 }
 
 // NewProcessor returns a processor; Run does the work.
 func NewProcessor(c ProcessorConfig) *Processor {
 	c.defaults()
-	return &Processor{c: c, log: c.Cluster.Log, wake: make(chan struct{}, 1), take: min(c.MaxPoll, evaluateAtOnce), parts: map[int32]*owned{}}
+	return &Processor{c: c, log: c.Cluster.Log, wake: make(chan struct{}, 1), take: min(c.MaxPoll, evaluateAtOnce),
+		turns: make(chan struct{}, runtime.GOMAXPROCS(0)), parts: map[int32]*owned{}}
 }
 
 // Run processes until ctx ends (nil) or something needs a person (the error says what). A session whose transaction

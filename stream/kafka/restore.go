@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
@@ -22,7 +20,8 @@ type logs struct {
 }
 
 // restore opens a partition's store, brings it to exactly what the group has committed, and checks that it fits.
-func (p *Processor) restore(ctx context.Context, id int32, r ready) (_ *owned, err error) {
+func (p *Processor) restore(ctx context.Context, o *opening, r ready) (_ *owned, err error) {
+	id := o.id
 	at, err := p.logs(ctx, id)
 	if err != nil {
 		return nil, err
@@ -47,7 +46,7 @@ func (p *Processor) restore(ctx context.Context, id int32, r ready) (_ *owned, e
 	if err := p.checkLog(id, held, target, at); err != nil {
 		return nil, err
 	}
-	if held, err = p.catchUp(ctx, id, store, held, target); err != nil {
+	if held, err = p.catchUp(ctx, o, store, held, target); err != nil {
 		return nil, err
 	}
 	next, err := p.checkInput(id, r, held, at)
@@ -59,7 +58,7 @@ func (p *Processor) restore(ctx context.Context, id int32, r ready) (_ *owned, e
 	if err != nil {
 		return nil, &stream.Error{Op: "open the state of partition " + partitionText(id), Kind: stream.Internal, Err: err}
 	}
-	return &owned{id: id, store: store, part: part, next: next, read: next, logic: held.Revision}, nil
+	return &owned{id: id, store: store, part: part, next: next, read: next, logic: held.Revision, applied: held.Applied}, nil
 }
 
 func (p *Processor) logs(ctx context.Context, id int32) (l logs, err error) {
@@ -76,12 +75,37 @@ func (p *Processor) logs(ctx context.Context, id int32) (l logs, err error) {
 		b, _ := highs.Lookup(changelogTopic(p.c.Topics.Flow), id)
 		c, _ := starts.Lookup(p.c.Topics.Source, id)
 		l = logs{changelogStart: a.Offset, changelogEnd: b.Offset, sourceStart: c.Offset}
-		return errors.Join(a.Err, b.Err, c.Err)
+		if err := errors.Join(a.Err, b.Err, c.Err); err != nil {
+			return err
+		}
+		return p.sameChangelog(ctx, adm)
 	})
-	if err != nil {
+	if err != nil && stream.KindOf(err) != stream.Usage {
 		err = &stream.Error{Op: "list the offsets of partition " + partitionText(id), Kind: stream.Transient, Err: err}
 	}
 	return l, err
+}
+
+// sameChangelog refuses a changelog that was created anew while this process ran.
+func (p *Processor) sameChangelog(ctx context.Context, adm *kadm.Client) error {
+	topic := changelogTopic(p.c.Topics.Flow)
+	details, err := adm.ListTopics(ctx, topic)
+	if err != nil {
+		return err
+	}
+	d := details[topic]
+	if d.Err != nil {
+		return d.Err
+	}
+	if d.ID.String() != p.c.Topics.ChangelogID {
+		return p.otherChangelog("read the changelog "+topic, p.c.Topics.ChangelogID, d.ID.String())
+	}
+	return nil
+}
+
+func (p *Processor) otherChangelog(op, expected, found string) error {
+	return stream.Errorf(stream.Usage, op, "the changelog %s was created anew (its ID is %s, where %s is expected); run: freshet reset -f FLOW",
+		changelogTopic(p.c.Topics.Flow), found, expected)
 }
 
 // commitMeta reads the metadata of the committed offset; metadata that is absent or not ours is not known.
@@ -97,8 +121,7 @@ func (p *Processor) checkMeta(id int32, m schemas.CommitMeta, known bool) error 
 	t := p.c.Topics
 	switch {
 	case known && m.TopicID != t.ChangelogID:
-		return stream.Errorf(stream.Usage, "restore partition "+partitionText(id), "the changelog %s was created anew (its ID is %s, the "+
-			"committed offsets name %s); run: freshet reset -f FLOW", changelogTopic(t.Flow), t.ChangelogID, m.TopicID)
+		return p.otherChangelog("restore partition "+partitionText(id), m.TopicID, t.ChangelogID)
 	case known && m.Generation != t.Generation.Generation:
 		return stream.Errorf(stream.Usage, "restore partition "+partitionText(id), "the committed offsets are of generation %d, %s says %d; "+
 			"run: freshet reset -f FLOW", m.Generation, metaTopic(t.Flow), t.Generation.Generation)
@@ -112,7 +135,7 @@ var none = stream.Checkpoint{Applied: -1, Input: -1}
 // openStore opens the local store, wiping it first when it can't be continued (DESIGN.md, Restore).
 func (p *Processor) openStore(id int32, m schemas.CommitMeta, known bool, at logs) (Store, stream.Checkpoint, error) {
 	store, err := p.c.Stores.Open(id)
-	if err != nil && stream.KindOf(err) == stream.Internal { // its files are damaged: they are only a copy of the changelog
+	if err != nil && stream.KindOf(err) == stream.Internal && at.changelogStart == 0 { // its files are damaged: they are only a copy of the changelog
 		p.log.Warn("local state can't be read; it is restored from the changelog", "flow", p.c.Topics.Flow, "partition", id, "error", err)
 		if err = p.c.Stores.Wipe(id); err == nil {
 			store, err = p.c.Stores.Open(id)
@@ -122,17 +145,23 @@ func (p *Processor) openStore(id int32, m schemas.CommitMeta, known bool, at log
 		return nil, none, err
 	}
 	held, ok, err := store.Checkpoint()
-	if err == nil && !ok {
-		return store, none, nil
-	}
 	why := ""
-	if err != nil {
+	switch {
+	case err != nil:
 		why = "its checkpoint can't be read: " + err.Error()
-	} else {
+	case ok:
 		why = p.unusable(held, m, known, at)
+	default:
+		held = none
+		if why, err = leftover(store); err != nil {
+			return nil, none, errors.Join(err, store.Close())
+		}
 	}
 	if why == "" {
 		return store, held, nil
+	}
+	if at.changelogStart > 0 { // a copy that can't be had again is not deleted
+		return nil, none, errors.Join(p.headless(id, at), store.Close())
 	}
 	p.log.Warn("local state is wiped and restored from the changelog", "flow", p.c.Topics.Flow, "partition", id, "reason", why)
 	if err := errors.Join(store.Close(), p.c.Stores.Wipe(id)); err != nil {
@@ -142,8 +171,27 @@ func (p *Processor) openStore(id int32, m schemas.CommitMeta, known bool, at log
 	return store, none, err
 }
 
+// leftover says why a store without a checkpoint can't be continued: what the write that was cut short left there may
+// have been deleted in the log meanwhile.
+func leftover(store Store) (why string, err error) {
+	err = store.Scan(nil, nil, func(_, _ []byte) (bool, error) {
+		why = "it has no checkpoint"
+		return false, nil
+	})
+	return why, err
+}
+
+// headless refuses a changelog whose head was deleted: compaction never moves a log's start, so a log that begins later
+// lost records, and what they held would be missing from a state that is read from it.
+func (p *Processor) headless(id int32, at logs) error {
+	p.Metrics.Divergences.Add(1)
+	return stream.Errorf(stream.Usage, "restore partition "+partitionText(id), "the state is needed from the start of %s, which begins at "+
+		"offset %d: the changelog lost records; run: freshet reset -f FLOW", changelogTopic(p.c.Topics.Flow), at.changelogStart)
+}
+
 func (p *Processor) unusable(held stream.Checkpoint, m schemas.CommitMeta, known bool, at logs) string {
 	age := time.Duration(p.c.Engine.Now() - held.Clock)
+	complete := known && held.Applied == m.Progress
 	switch {
 	case held.TopicID != p.c.Topics.ChangelogID:
 		return "it follows another changelog"
@@ -151,9 +199,11 @@ func (p *Processor) unusable(held stream.Checkpoint, m schemas.CommitMeta, known
 		return fmt.Sprintf("its format %d is unknown", held.Format)
 	case known && held.Applied > m.Progress, !known && held.Applied >= at.changelogEnd:
 		return "it is ahead of what was committed"
-	case held.Applied+1 < at.changelogStart:
+	case held.Applied < 0:
+		return "the restore before did not reach a checkpoint" // what it wrote may have been deleted in the log meanwhile
+	case held.Applied+1 < at.changelogStart && !complete:
 		return "the changelog begins later"
-	case !p.c.Cluster.Embedded && age > p.c.Topics.Retention.Delete/2 && !(known && held.Applied == m.Progress):
+	case !p.c.Cluster.Embedded && age > p.c.Topics.Retention.Delete/2 && !complete:
 		return "it is older than half of the changelog's delete retention, so deletes may be missing"
 	}
 	return ""
@@ -161,12 +211,17 @@ func (p *Processor) unusable(held stream.Checkpoint, m schemas.CommitMeta, known
 
 // checkLog refuses a changelog that lacks what a restore would wait for.
 func (p *Processor) checkLog(id int32, held stream.Checkpoint, target int64, at logs) error {
-	if target < at.changelogEnd && (target <= held.Applied || target >= at.changelogStart) {
+	switch {
+	case target <= held.Applied && target < at.changelogEnd:
 		return nil
+	case target >= at.changelogEnd || target < at.changelogStart:
+		p.Metrics.Divergences.Add(1)
+		return stream.Errorf(stream.Usage, "restore partition "+partitionText(id), "the state is needed up to offset %d of %s, which holds offsets %d "+
+			"to %d: the changelog lost records; run: freshet reset -f FLOW", target, changelogTopic(p.c.Topics.Flow), at.changelogStart, at.changelogEnd)
+	case held.Applied < 0 && at.changelogStart > 0:
+		return p.headless(id, at)
 	}
-	p.Metrics.Divergences.Add(1)
-	return stream.Errorf(stream.Usage, "restore partition "+partitionText(id), "the state is needed up to offset %d of %s, which holds offsets %d "+
-		"to %d: the changelog lost records; run: freshet reset -f FLOW", target, changelogTopic(p.c.Topics.Flow), at.changelogStart, at.changelogEnd)
+	return nil
 }
 
 // checkInput compares what the state has folded with what the group has committed, and returns the next input offset.
@@ -186,124 +241,4 @@ func (p *Processor) checkInput(id int32, r ready, held stream.Checkpoint, at log
 			"of group %s, or the changelog lost records: run: freshet reset -f FLOW", held.Input, r.offset, ProcessorGroup(p.c.Topics.Flow))
 	}
 	return r.offset, nil
-}
-
-const (
-	restorePiece   = 10_000
-	restorePieceOf = 8 << 20 // bytes
-)
-
-// catchUp applies the changelog after what the store holds, up to target. The checkpoint moves only at progress
-// records; a crash in between repeats from the old one, which changes nothing.
-func (p *Processor) catchUp(ctx context.Context, id int32, store Store, held stream.Checkpoint, target int64) (stream.Checkpoint, error) {
-	if target <= held.Applied {
-		return held, nil
-	}
-	op := "restore partition " + partitionText(id)
-	topic := changelogTopic(p.c.Topics.Flow)
-	from := kgo.NewOffset().At(held.Applied + 1)
-	if held.Applied < 0 {
-		from = kgo.NewOffset().AtStart()
-	}
-	cl, err := p.c.Cluster.client(
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {id: from}}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxPartitionBytes(4<<20), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(100*time.Millisecond))
-	if err != nil {
-		return held, err
-	}
-	defer cl.Close()
-	c := &catching{p: p, store: store, held: held, last: held, left: target - held.Applied}
-	p.Metrics.RestoreRemaining.Add(c.left)
-	defer func() { p.Metrics.RestoreRemaining.Add(-c.left) }()
-	for c.at < target {
-		fetches := cl.PollRecords(ctx, restorePiece)
-		if ctx.Err() != nil {
-			return held, &stream.Error{Op: op, Kind: stream.Transient, Err: ctx.Err()}
-		}
-		for _, e := range fetches.Errors() {
-			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
-				return held, &stream.Error{Op: op, Kind: stream.Transient, Err: e.Err}
-			}
-			p.log.Warn("reading the changelog failed; it is tried again", "partition", id, "error", e.Err)
-		}
-		if fetches.NumRecords() > 0 {
-			p.Metrics.RestoreFetches.Add(1)
-		}
-		for iter := fetches.RecordIter(); !iter.Done() && c.at < target; {
-			p.c.At("F14")
-			if err := c.take(iter.Next()); err != nil {
-				return held, &stream.Error{Op: op, Kind: stream.Internal, Err: err}
-			}
-		}
-	}
-	return c.end()
-}
-
-// catching is a restore under way.
-type catching struct {
-	p       *Processor
-	store   Store
-	held    stream.Checkpoint // in the store
-	last    stream.Checkpoint // of the last progress record read
-	entries []stream.StateEntry
-	since   int // entries since last
-	bytes   int
-	at      int64
-	left    int64
-}
-
-func (c *catching) take(r *kgo.Record) error {
-	c.left -= max(0, r.Offset-max(c.at, c.held.Applied))
-	c.p.Metrics.RestoreRemaining.Add(-max(0, r.Offset-max(c.at, c.held.Applied)))
-	c.at = r.Offset
-	switch {
-	case r.Attrs.IsControl():
-		return nil
-	case string(r.Key) == schemas.ProgressKey:
-		progress, err := schemas.DecodeProgress(fromKafka(r))
-		if err != nil {
-			return fmt.Errorf("read progress record %d: %w", r.Offset, err)
-		}
-		c.last = stream.Checkpoint{TopicID: c.p.c.Topics.ChangelogID, Applied: r.Offset, Format: engine.FormatVersion,
-			Input: progress.Input[c.p.c.Topics.Source], Generation: progress.Generation, Revision: progress.Revision, Clock: c.p.c.Engine.Now()}
-		c.since = 0
-	default:
-		c.entries = append(c.entries, stream.StateEntry{Key: r.Key, Value: r.Value})
-		c.bytes += len(r.Key) + len(r.Value)
-		c.since++
-	}
-	if len(c.entries) >= restorePiece || c.bytes >= restorePieceOf {
-		return c.apply()
-	}
-	return nil
-}
-
-// apply writes what was read; with entries after the last progress record the checkpoint stays where it was, so that a
-// crash repeats them.
-func (c *catching) apply() error {
-	mark := c.held
-	if c.since == 0 {
-		mark = c.last
-	}
-	if mark.Applied < 0 {
-		mark = none
-		mark.TopicID, mark.Format, mark.Clock = c.p.c.Topics.ChangelogID, engine.FormatVersion, c.p.c.Engine.Now()
-	}
-	if err := c.store.Apply(c.entries, mark); err != nil {
-		return err
-	}
-	c.p.Metrics.RestoredRecords.Add(int64(len(c.entries)))
-	c.held, c.entries, c.bytes = mark, nil, 0
-	return nil
-}
-
-func (c *catching) end() (stream.Checkpoint, error) {
-	if c.since > 0 {
-		return c.held, stream.Errorf(stream.Internal, "restore", "the changelog ends without a progress record")
-	}
-	if err := c.apply(); err != nil {
-		return c.held, &stream.Error{Op: "apply restored state", Kind: stream.Internal, Err: err}
-	}
-	return c.held, nil
 }

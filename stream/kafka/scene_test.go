@@ -26,7 +26,7 @@ import (
 )
 
 // patience is when a test gives up. In virtual time it costs nothing.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // partitions of the source in every scene.
 const partitions = 3

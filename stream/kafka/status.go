@@ -36,7 +36,7 @@ func (p *Processor) Status() []PartitionStatus {
 	defer p.mu.Unlock()
 	out := append([]PartitionStatus(nil), p.published...)
 	for _, o := range p.opened {
-		out = append(out, PartitionStatus{Partition: o.id, State: "restoring"})
+		out = append(out, PartitionStatus{Partition: o.id, State: "restoring", Restore: o.progress.now()})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Partition < out[j].Partition })
 	return out

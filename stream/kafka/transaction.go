@@ -248,7 +248,7 @@ func (p *Processor) apply(all []*written) error {
 	for _, w := range all {
 		w.tx.Commit()
 		p.mu.Lock()
-		w.owned.next, w.owned.logic = w.next, w.revision
+		w.owned.next, w.owned.logic, w.owned.applied = w.next, w.revision, w.progress.Offset
 		p.mu.Unlock()
 		p.c.Totals.Add(w.out.Counts)
 	}

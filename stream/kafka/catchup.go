@@ -1,0 +1,189 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+)
+
+// restorePieceOf bounds, in bytes, what is written to a store at once. With what a client holds fetched, some 32 MiB, it
+// bounds the memory of a restore; at most as many restores as there are processors read at the same time.
+const restorePieceOf = 8 << 20
+
+// catchUp applies the changelog after what the store holds, up to target.
+func (p *Processor) catchUp(ctx context.Context, o *opening, store Store, held stream.Checkpoint, target int64) (stream.Checkpoint, error) {
+	if target <= held.Applied {
+		return held, nil
+	}
+	select {
+	case p.turns <- struct{}{}:
+		defer func() { <-p.turns }()
+	case <-ctx.Done():
+		return held, &stream.Error{Op: "restore partition " + partitionText(o.id), Kind: stream.Transient, Err: ctx.Err()}
+	}
+	cl, err := p.follow(o.id, held)
+	if err != nil {
+		return held, err
+	}
+	defer cl.Close()
+	c := p.catching(o.id, store, held)
+	o.progress.begin(target - c.at)
+	p.Metrics.RestoreRemaining.Add(target - c.at)
+	left := target - c.at
+	defer func() { p.Metrics.RestoreRemaining.Add(-left) }()
+	for c.at < target {
+		if err := c.poll(ctx, cl, target); err != nil {
+			return held, err
+		}
+		now := max(0, target-c.at)
+		p.Metrics.RestoreRemaining.Add(now - left)
+		left = now
+		o.progress.note(c.records, c.read, left)
+	}
+	return c.end()
+}
+
+// follow returns a client that reads a partition's changelog after what a store holds: what is committed, with the
+// positions of control records, and never from anywhere else than asked. It fetches no further while what it has is not
+// taken from it.
+func (p *Processor) follow(id int32, held stream.Checkpoint) (*kgo.Client, error) {
+	from := kgo.NewOffset().At(held.Applied + 1)
+	if held.Applied < 0 {
+		from = kgo.NewOffset().AtStart()
+	}
+	return p.c.Cluster.client(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{changelogTopic(p.c.Topics.Flow): {id: from}}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxPartitionBytes(4<<20), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(100*time.Millisecond))
+}
+
+// catching brings a store up to its changelog. The checkpoint moves only to progress records: a crash in between repeats
+// from the old one, which changes nothing.
+type catching struct {
+	p       *Processor
+	id      int32
+	store   Store
+	held    stream.Checkpoint // in the store
+	last    stream.Checkpoint // of the last progress record read
+	entries []stream.StateEntry
+	open    int // entries at the end that no progress record covers yet
+	since   int // all entries read since the last progress record, those written too
+	bytes   int // of entries
+	at      int64
+	edge    int64 // high watermark, as of the last fetch
+	records int64 // read in all
+	read    int64 // bytes of them
+	// What it counts.
+	fetches, applied *atomic.Int64
+}
+
+func (p *Processor) catching(id int32, store Store, held stream.Checkpoint) *catching {
+	return &catching{p: p, id: id, store: store, held: held, last: held, at: held.Applied,
+		fetches: &p.Metrics.RestoreFetches, applied: &p.Metrics.RestoredRecords}
+}
+
+// poll takes what is fetched next, nothing after target.
+func (c *catching) poll(ctx context.Context, cl *kgo.Client, target int64) error {
+	op := "restore partition " + partitionText(c.id)
+	fetches := cl.PollRecords(ctx, c.p.c.RestorePiece)
+	if ctx.Err() != nil {
+		return &stream.Error{Op: op, Kind: stream.Transient, Err: ctx.Err()}
+	}
+	for _, e := range fetches.Errors() {
+		if errors.Is(e.Err, kerr.OffsetOutOfRange) || errors.Is(e.Err, kerr.UnknownTopicID) || errors.Is(e.Err, kgo.ErrClientClosed) {
+			return &stream.Error{Op: op, Kind: stream.Transient, Err: e.Err}
+		}
+		c.p.log.Warn("reading the changelog failed; it is tried again", "partition", c.id, "error", e.Err)
+	}
+	if fetches.NumRecords() > 0 {
+		c.fetches.Add(1)
+	}
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) { c.edge = max(c.edge, f.HighWatermark) })
+	for iter := fetches.RecordIter(); !iter.Done() && c.at < target; {
+		c.p.c.At("F14")
+		if err := c.take(iter.Next()); err != nil {
+			return &stream.Error{Op: op, Kind: stream.Internal, Err: err}
+		}
+	}
+	return nil
+}
+
+func (c *catching) take(r *kgo.Record) error {
+	c.at = r.Offset
+	switch {
+	case r.Attrs.IsControl():
+		return nil
+	case string(r.Key) == schemas.ProgressKey:
+		progress, err := schemas.DecodeProgress(fromKafka(r))
+		if err != nil {
+			return fmt.Errorf("read progress record %d: %w", r.Offset, err)
+		}
+		// What was deleted after this record stays visible from its time on, not from that of reading it.
+		c.last = stream.Checkpoint{TopicID: c.p.c.Topics.ChangelogID, Applied: r.Offset, Format: engine.FormatVersion,
+			Input: progress.Input[c.p.c.Topics.Source], Generation: progress.Generation, Revision: progress.Revision,
+			Clock: min(r.Timestamp.UnixNano(), c.p.c.Engine.Now())}
+		c.open, c.since = 0, 0
+	default:
+		c.entries = append(c.entries, stream.StateEntry{Key: r.Key, Value: r.Value})
+		c.bytes += len(r.Key) + len(r.Value)
+		c.read += int64(len(r.Key) + len(r.Value))
+		c.open++
+		c.since++
+	}
+	c.records++
+	if len(c.entries) >= c.p.c.RestorePiece || c.bytes >= restorePieceOf {
+		return c.apply()
+	}
+	return nil
+}
+
+// apply writes what was read. When the piece has a progress record, what comes after it waits for the next piece; else
+// all is written, under the checkpoint that the store has: a crash repeats it.
+func (c *catching) apply() error {
+	mark, n := c.last, len(c.entries)-c.open
+	if c.last.Applied == c.held.Applied {
+		mark, n = c.held, len(c.entries)
+		c.open = 0
+	}
+	if mark.Applied < 0 {
+		mark = none
+		mark.TopicID, mark.Format, mark.Clock = c.p.c.Topics.ChangelogID, engine.FormatVersion, c.p.c.Engine.Now()
+	}
+	if err := c.store.Apply(c.entries[:n], mark); err != nil {
+		return err
+	}
+	c.applied.Add(int64(n))
+	c.held = mark
+	c.entries = append([]stream.StateEntry(nil), c.entries[n:]...)
+	c.bytes = 0
+	for _, e := range c.entries {
+		c.bytes += len(e.Key) + len(e.Value)
+	}
+	return nil
+}
+
+// end writes the rest of a restore that has reached its target: nothing that was deleted was missed, as of now.
+func (c *catching) end() (stream.Checkpoint, error) {
+	if c.since > 0 {
+		return c.held, stream.Errorf(stream.Internal, "restore", "the changelog ends without a progress record")
+	}
+	if c.last.Applied >= 0 {
+		c.last.Clock = c.p.c.Engine.Now()
+	}
+	if c.last.Applied == c.held.Applied {
+		c.held = c.last
+	}
+	if err := c.apply(); err != nil {
+		return c.held, &stream.Error{Op: "apply restored state", Kind: stream.Internal, Err: err}
+	}
+	return c.held, nil
+}
