@@ -24,6 +24,7 @@ type Debezium struct {
 	missing  unavailable
 	decimals decimalText
 	schemas  schemaCache
+	naming   func(key stream.Value) (string, error) // nil: by the key's text
 }
 
 // NewDebezium returns the decoder of a source. With fields, values are converted to the declared types and other columns
@@ -66,6 +67,7 @@ func (d *Debezium) Decode(r *stream.Record) (stream.Change, error) {
 		return c, nil
 	}
 	if c.Document, err = d.document(r.Key); err != nil {
+		c.Document = ""
 		return c, d.invalid(r, err)
 	}
 	if c.Op == stream.Upsert {
@@ -86,6 +88,7 @@ func (d *Debezium) tombstone(c stream.Change) (stream.Change, error) {
 	var err error
 	c.Op = stream.Delete
 	if c.Document, err = d.document(c.Record.Key); err != nil {
+		c.Document = ""
 		return c, d.invalid(c.Record, err)
 	}
 	return c, nil

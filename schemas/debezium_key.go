@@ -7,7 +7,40 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/freshet-dev/freshet/stream"
 )
+
+// Named returns a decoder whose documents are named by a function of the record key, as an ID formula declares it. The
+// function is given a map of the key's columns, or the text of a key that is no JSON object; what it returns as "" names
+// no document.
+func (d *Debezium) Named(by func(key stream.Value) (string, error)) *Debezium {
+	named := NewDebezium(d.source, d.fields, stream.Settings{})
+	named.missing, named.decimals, named.naming = d.missing, d.decimals, by
+	return named
+}
+
+// nameOf is the document ID that the ID formula gives a key.
+func (d *Debezium) nameOf(key []byte) (string, error) {
+	v := stream.StringOf(string(key))
+	switch {
+	case object(key):
+		if !gjson.ValidBytes(key) {
+			return "", errors.New("the record key is malformed JSON")
+		}
+		var err error
+		if v, err = natural(gjson.ParseBytes(key), nil, 0); err != nil {
+			return "", err
+		}
+	case key[0] == '"' && gjson.ValidBytes(key):
+		v = stream.StringOf(text(key))
+	}
+	name, err := d.naming(v)
+	if err == nil && name == "" {
+		err = ErrUnkeyed
+	}
+	return d.prefix + name, err
+}
 
 // document returns the document ID of a record key: "<source>/" and the key's text. The text of a key of one column is
 // that column's text; of several, `a=1,b=2` in order of column name, with a backslash before any backslash, comma and
@@ -26,6 +59,9 @@ func (d *Debezium) document(key []byte) (string, error) {
 	}
 	if null(key) {
 		return "", ErrUnkeyed
+	}
+	if d.naming != nil {
+		return d.nameOf(key)
 	}
 	if object(key) {
 		return d.columnsKey(key)

@@ -26,6 +26,7 @@ var formats = map[string][]string{
 	"EncodeDeclaration": {"declaration.cbor"},
 	"EncodeMark":        {"mark.txt"},
 	"EncodeFile":        {"file.txt", "file-delete.txt", "file-refused.txt"},
+	"EncodeIntake":      {"intake.avro", "intake.key"},
 }
 
 // TestEveryFormatHasAGolden: whoever adds an encoding adds its golden bytes, and no golden is left unread.

@@ -18,6 +18,7 @@ const (
 	HeaderSize     = "freshet.size"     // file records: bytes
 	HeaderModified = "freshet.modified" // file records: modification time, ns since 1970
 	HeaderReason   = "freshet.reason"   // refused file records: why
+	HeaderIntake   = "freshet.intake"   // intake records: where the record comes from
 )
 
 // format1 is the only version written so far.

@@ -10,12 +10,14 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-//go:embed row.avsc
+//go:embed row.avsc intake.avsc
 var schemaFiles embed.FS
 
 // RowSchema returns the Avro schema of a row record's value, the same for all tables.
-func RowSchema() string {
-	text, err := schemaFiles.ReadFile("row.avsc")
+func RowSchema() string { return schemaFile("row.avsc") }
+
+func schemaFile(name string) string {
+	text, err := schemaFiles.ReadFile(name)
 	if err != nil {
 		panic(err) // it is part of the program
 	}

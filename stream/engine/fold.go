@@ -164,6 +164,9 @@ func (t *Tx) refuse(c stream.Change, r *stream.Record, cause error) error {
 	if stream.KindOf(cause) != stream.Invalid {
 		return fmt.Errorf("decode record %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, cause)
 	}
+	if c.Record != nil {
+		r = c.Record // as it lies on the source's topic, which need not be the one that is read here
+	}
 	if c.Document == "" {
 		return t.reject(r, cause)
 	}

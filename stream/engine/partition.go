@@ -13,7 +13,7 @@ import (
 // Config is what all partitions of a flow share.
 type Config struct {
 	Program stream.Program
-	Source  string         // name of the flow's source
+	Source  string         // name of the flow's source; "": of several, and the documents' IDs say which
 	Decoder stream.Decoder // of the source's records
 	// Salt identifies how records become fields; equal images under another salt are decoded again.
 	Salt      stream.Fingerprint

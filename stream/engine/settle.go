@@ -56,7 +56,16 @@ func (d *document) encodeInput() {
 }
 
 func (t *Tx) evaluationInput(d *document) stream.Document {
-	return stream.Document{ID: d.id, Source: t.p.config.Source, Input: d.input}
+	return t.p.config.document(d.id, d.input)
+}
+
+// document is what is evaluated: its source is the one that its ID names.
+func (c *Config) document(id string, input stream.Value) stream.Document {
+	source := c.Source
+	if source == "" {
+		source = sourceOf(id)
+	}
+	return stream.Document{ID: id, Source: source, Input: input}
 }
 
 func (t *Tx) evaluate(ctx context.Context, e *Evaluator, d *document, readSet stream.Fingerprint) {

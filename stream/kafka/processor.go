@@ -144,7 +144,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		if commits := p.Metrics.Commits.Load(); commits > progress+10 {
 			wait, fenced, progress = 100*time.Millisecond, 0, commits
 		}
-		if p.rival(err) {
+		if p.c.Cluster.rival(err, p.begun) {
 			if fenced++; fenced == 3 {
 				return p.twin(err)
 			}
@@ -159,9 +159,9 @@ func (p *Processor) Run(ctx context.Context) error {
 // rival reports whether err says that another process took the transactional ID. A transaction that was open for longer
 // than the brokers keep one was fenced by its time-out, e.g. while this process stood still: that tells nothing, however
 // often it happens. Being fenced at once, again and again, is a twin.
-func (p *Processor) rival(err error) bool {
+func (c Cluster) rival(err error, begun time.Time) bool {
 	fenced := errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
-	return fenced && time.Since(p.begun) < p.c.Cluster.patience()
+	return fenced && time.Since(begun) < c.patience()
 }
 
 // twin says that another process took this replica's place.

@@ -2,12 +2,14 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/engine"
@@ -84,7 +86,8 @@ type Lag struct {
 	Total      int64           `json:"total"`
 }
 
-// Lags returns the lag of a flow's groups: the processors' on the source, the targets' on the rows topic. Records of
+// Lags returns the lag of a flow's groups: the processors' on the source, the targets' on the rows topic, and the intake's
+// on each of its sources' topics. Records of
 // control that end a transaction count as stepped over.
 func (c Cluster) Lags(ctx context.Context, t Topics, targets []string) (out []Lag, err error) {
 	err = c.admin(func(adm *kadm.Client) error {
@@ -98,9 +101,60 @@ func (c Cluster) Lags(ctx context.Context, t Topics, targets []string) (out []La
 			l, err = lag(ctx, adm, TargetGroup(t.Flow, target), rowsTopic(t.Flow))
 			out = append(out, l)
 		}
+		if err == nil && t.Intake() {
+			var intake []Lag
+			intake, err = intakeLags(ctx, adm, t)
+			out = append(out, intake...)
+		}
 		return err
 	})
 	return out, err
+}
+
+func intakeLags(ctx context.Context, adm *kadm.Client, t Topics) (out []Lag, err error) {
+	for _, in := range t.Inputs {
+		l, err := lag(ctx, adm, IntakeGroup(t.Flow), in.Topic)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// Behind returns how many records this replica of the intake still has to take in, of the partitions it owns, and whether
+// it owns all of them.
+func (n *Intake) Behind(ctx context.Context) (records int64, all bool, err error) {
+	err = n.c.Cluster.admin(func(adm *kadm.Client) error {
+		var topics []string
+		left := 0
+		for _, in := range n.c.Topics.Inputs {
+			topics, left = append(topics, in.Topic), left+int(in.Partitions)
+		}
+		starts, err := adm.ListStartOffsets(ctx, topics...)
+		if err == nil {
+			err = starts.Error()
+		}
+		if err != nil {
+			return &stream.Error{Op: "list offsets", Kind: stream.Transient, Err: err}
+		}
+		ends, err := adm.ListEndOffsets(ctx, topics...)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err != nil {
+			return &stream.Error{Op: "list offsets", Kind: stream.Transient, Err: err}
+		}
+		for _, at := range n.Status() {
+			start, _ := starts.Lookup(at.Topic, at.Partition)
+			end, _ := ends.Lookup(at.Topic, at.Partition)
+			records += max(0, end.Offset-max(at.Next, start.Offset))
+			left--
+		}
+		all = left == 0
+		return nil
+	})
+	return records, all, err
 }
 
 func lag(ctx context.Context, adm *kadm.Client, group, topic string) (Lag, error) {
@@ -114,7 +168,7 @@ func lag(ctx context.Context, adm *kadm.Client, group, topic string) (Lag, error
 		return l, err
 	}
 	offsets, err := adm.FetchOffsets(ctx, group)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return l, &stream.Error{Op: "read the offsets of group " + group, Kind: stream.Transient, Err: err}
 	}
 	for p, e := range end {

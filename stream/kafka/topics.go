@@ -26,6 +26,12 @@ func rowsTopic(flow string) string      { return flow + ".rows" }
 func changelogTopic(flow string) string { return flow + ".changelog" }
 func metaTopic(flow string) string      { return flow + ".meta" }
 
+// IntakeTopic is the topic onto which a flow's intake writes its sources' records.
+func IntakeTopic(flow string) string { return flow + ".intake" }
+
+// IntakeGroup is the consumer group of a flow's intake.
+func IntakeGroup(flow string) string { return flow + ".intake" }
+
 // ProcessorGroup is the consumer group of a flow's processors.
 func ProcessorGroup(flow string) string { return flow }
 
@@ -45,13 +51,34 @@ var DefaultRetention = Retention{Delete: 7 * 24 * time.Hour, CompactionLag: 24 *
 // Topics are a flow's topics as they are on the cluster.
 type Topics struct {
 	Flow        string
-	Source      string
+	Source      string // what processors read: the source's topic, or that of the intake
 	Partitions  int32
-	SourceID    string // topic IDs, as text
+	Inputs      []Input // the sources' own topics: one, or those that the intake reads
+	SourceID    string  // topic IDs, as text
 	RowsID      string
 	ChangelogID string
 	Retention   Retention
 	Generation  schemas.Generation
+}
+
+// Input is a source's topic as it is on the cluster.
+type Input struct {
+	Topic      string
+	ID         string
+	Partitions int32
+}
+
+// Intake reports whether the flow reads its sources through an intake.
+func (t Topics) Intake() bool { return t.Source == IntakeTopic(t.Flow) }
+
+// Input returns what a source's topic is; the zero Input when the flow doesn't read it.
+func (t Topics) Input(topic string) (in Input) {
+	for _, i := range t.Inputs {
+		if i.Topic == topic {
+			in = i
+		}
+	}
+	return in
 }
 
 // compacted are the settings of the rows topic and the changelog (DESIGN.md, The flow's own topics).
@@ -71,11 +98,35 @@ func compacted(r Retention, replicas int16) map[string]*string {
 	return settings
 }
 
-// Source says what is known of a flow's source topic.
+// IntakeRetention is how long the intake topic keeps its records: longer than any time for which the processors may be
+// away. It counts from when a record was taken in.
+const IntakeRetention = 30 * 24 * time.Hour
+
+// kept are the settings of the intake topic.
+func kept(replicas int16) map[string]*string {
+	settings := compacted(DefaultRetention, replicas)
+	delete(settings, "min.compaction.lag.ms")
+	delete(settings, "delete.retention.ms")
+	settings["cleanup.policy"] = kadm.StringPtr("delete")
+	settings["retention.ms"] = kadm.StringPtr(strconv.FormatInt(IntakeRetention.Milliseconds(), 10))
+	return settings
+}
+
+// Source says what is known of the topic that a flow's processors read.
 type Source struct {
 	Topic   string
-	Ours    bool  // Freshet's own watcher writes it, so Freshet creates it
+	Ours    bool  // Freshet's own watcher or intake writes it, so Freshet creates it
 	Planned int32 // declared number of partitions; 0: none declared
+	// From are the topics that the intake reads to write this one; nil: it is the source's own. Planned is not theirs.
+	From []Source
+}
+
+// inputs are the topics of the sources themselves.
+func (s Source) inputs() []Source {
+	if s.From == nil {
+		return []Source{s}
+	}
+	return s.From
 }
 
 // DefaultPartitions is the partition count of a flow that declares none.
@@ -103,6 +154,9 @@ func ensureTopics(ctx context.Context, adm *kadm.Client, flow string, source Sou
 		return t, &stream.Error{Op: "list brokers", Kind: stream.Transient, Err: err}
 	}
 	replicas := int16(min(3, len(brokers)))
+	if err := sameSource(ctx, adm, t); err != nil {
+		return t, err
+	}
 	if t.Partitions, err = ensureSource(ctx, adm, source, replicas); err != nil {
 		return t, err
 	}
@@ -115,10 +169,31 @@ func ensureTopics(ctx context.Context, adm *kadm.Client, flow string, source Sou
 			return t, err
 		}
 	}
-	return t, t.describe(ctx, adm)
+	return t, t.describe(ctx, adm, source)
+}
+
+// sameSource refuses a flow whose processors have read another topic so far: where they are means nothing in this one.
+func sameSource(ctx context.Context, adm *kadm.Client, t Topics) error {
+	group := ProcessorGroup(t.Flow)
+	held, err := adm.FetchOffsets(ctx, group)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return &stream.Error{Op: "read the offsets of group " + group, Kind: stream.Transient, Err: err}
+	}
+	for topic := range held {
+		if topic != t.Source {
+			return stream.Errorf(stream.Usage, "read topic "+t.Source, "flow %s has read topic %s so far; to begin again from its sources, run: "+
+				"freshet reset -f FLOW", t.Flow, topic)
+		}
+	}
+	return nil
 }
 
 func ensureSource(ctx context.Context, adm *kadm.Client, source Source, replicas int16) (int32, error) {
+	for _, from := range source.From {
+		if _, err := ensureSource(ctx, adm, from, replicas); err != nil {
+			return 0, err
+		}
+	}
 	details, err := adm.ListTopics(ctx, source.Topic)
 	if err != nil {
 		return 0, &stream.Error{Op: "look up topic " + source.Topic, Kind: stream.Transient, Err: err}
@@ -127,6 +202,10 @@ func ensureSource(ctx context.Context, adm *kadm.Client, source Source, replicas
 	switch {
 	case d.Err == nil && len(d.Partitions) > 0:
 		n := int32(len(d.Partitions))
+		if source.Planned != 0 && source.Planned != n && source.From != nil {
+			return 0, stream.Errorf(stream.Usage, "read topic "+source.Topic, "it has %d partitions but the flow file declares "+
+				"kafka.partitions: %d; to begin again with that many, run: freshet reset -f FLOW", n, source.Planned)
+		}
 		if source.Planned != 0 && source.Planned != n {
 			return 0, stream.Errorf(stream.Usage, "read topic "+source.Topic, "it has %d partitions but the flow file declares "+
 				"kafka.partitions: %d; a flow that reads its topic directly takes the topic's count: remove the declaration", n, source.Planned)
@@ -140,7 +219,11 @@ func ensureSource(ctx context.Context, adm *kadm.Client, source Source, replicas
 		n = DefaultPartitions
 	}
 	settings := compacted(DefaultRetention, replicas)
-	delete(settings, "message.timestamp.type")
+	if source.From != nil {
+		settings = kept(replicas)
+	} else {
+		delete(settings, "message.timestamp.type")
+	}
 	return n, create(ctx, adm, source.Topic, n, replicas, settings)
 }
 
@@ -176,12 +259,20 @@ func leaders(d kadm.TopicDetail) bool {
 }
 
 // describe reads the topic IDs and the retention.
-func (t *Topics) describe(ctx context.Context, adm *kadm.Client) error {
-	details, err := adm.ListTopics(ctx, t.Source, rowsTopic(t.Flow), changelogTopic(t.Flow))
+func (t *Topics) describe(ctx context.Context, adm *kadm.Client, source Source) error {
+	topics := []string{t.Source, rowsTopic(t.Flow), changelogTopic(t.Flow)}
+	for _, in := range source.From {
+		topics = append(topics, in.Topic)
+	}
+	details, err := adm.ListTopics(ctx, topics...)
 	if err != nil {
 		return &stream.Error{Op: "look up the topics of flow " + t.Flow, Kind: stream.Transient, Err: err}
 	}
 	t.SourceID = details[t.Source].ID.String()
+	for _, in := range source.inputs() {
+		d := details[in.Topic]
+		t.Inputs = append(t.Inputs, Input{in.Topic, d.ID.String(), int32(len(d.Partitions))})
+	}
 	t.RowsID, t.ChangelogID = details[rowsTopic(t.Flow)].ID.String(), details[changelogTopic(t.Flow)].ID.String()
 	configs, err := adm.DescribeTopicConfigs(ctx, changelogTopic(t.Flow))
 	if err != nil {

@@ -1,0 +1,470 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
+	"github.com/freshet-dev/freshet/stream/kafka"
+)
+
+// intakePatience is when a test of the intake gives up.
+const intakePatience = 2 * time.Minute
+
+// sourceNames are the sources that the intake of a test reads.
+var sourceNames = []string{"note", "page"}
+
+func sourceTopic(source string) string { return "lines.files." + source }
+
+// intakeScene is a scene whose flow reads two topics through an intake.
+type intakeScene struct {
+	*scene
+	mu        sync.Mutex
+	published map[string]int // records, by topic
+}
+
+func withIntake(s *scene) *intakeScene {
+	s.Helper()
+	s.source = kafka.Source{Topic: kafka.IntakeTopic("lines"), Ours: true, Planned: partitions}
+	for _, name := range sourceNames {
+		s.source.From = append(s.source.From, kafka.Source{Topic: sourceTopic(name), Ours: true})
+	}
+	s.ensure()
+	return &intakeScene{scene: s, published: map[string]int{}}
+}
+
+// intake is a running replica of the intake.
+type intake struct {
+	*kafka.Intake
+	link   *link
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+// take starts a replica of the intake.
+func (s *intakeScene) take(id string, change ...func(*kafka.IntakeConfig)) *intake {
+	in := &intake{link: &link{dial: s.dial}, done: make(chan struct{})}
+	cluster := s.cluster
+	cluster.Dial, cluster.Log = in.link.open, cluster.Log.With("intake", id)
+	c := kafka.IntakeConfig{Cluster: cluster, Topics: s.topics, TransactionalID: id, Sources: map[string]kafka.IntakeSource{}}
+	for _, name := range sourceNames {
+		c.Sources[sourceTopic(name)] = kafka.IntakeSource{Name: name, Decoder: schemas.NewFiles(name)}
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	in.Intake, in.cancel = kafka.NewIntake(c), cancel
+	go func() {
+		defer close(in.done)
+		in.err = in.Run(ctx)
+	}()
+	s.Cleanup(func() { in.link.restore(); in.stop() })
+	return in
+}
+
+func (in *intake) stop() error {
+	in.cancel()
+	<-in.done
+	return in.err
+}
+
+// burst publishes changes of both sources: creations, changes and deletes of the same documents.
+func (s *intakeScene) burst(round int) {
+	s.Helper()
+	for _, name := range sourceNames {
+		var records []stream.Record
+		for i, path := range paths(8) {
+			e := schemas.FileEvent{Source: name, Path: path, Content: fmt.Appendf(nil, "%s %d\nround %d", name, i, round)}
+			id := name + "/" + path
+			if (i+round)%4 == 0 {
+				e = schemas.FileEvent{Source: name, Path: path, Op: schemas.FileDelete}
+				delete(s.files, id)
+			} else {
+				s.files[id] = string(e.Content)
+			}
+			records = append(records, schemas.EncodeFile(e))
+		}
+		s.send(name, records...)
+	}
+}
+
+func (s *intakeScene) send(source string, records ...stream.Record) {
+	s.Helper()
+	p, err := s.cluster.OpenPublisher(sourceTopic(source))
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Publish(s.Context(), records); err != nil {
+		s.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.published[sourceTopic(source)] += len(records)
+}
+
+// taken waits until the group has committed everything that was published.
+func (s *intakeScene) taken() {
+	s.Helper()
+	s.eventually("everything is taken in", func() bool {
+		lags, err := s.cluster.Lags(s.Context(), s.topics, nil)
+		if err != nil {
+			s.Fatal(err)
+		}
+		behind := int64(0)
+		for _, l := range lags {
+			if l.Group == kafka.IntakeGroup("lines") {
+				behind += l.Total
+			}
+		}
+		return behind == 0
+	})
+}
+
+func (s *intakeScene) eventually(what string, done func() bool) {
+	s.Helper()
+	for deadline := time.Now().Add(intakePatience); !done(); s.wait(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.Fatal("gave up waiting: " + what)
+		}
+	}
+}
+
+// once checks the intake topic: every record of the sources lies there once, and a document's in one partition and in
+// the order of its source.
+func (s *intakeScene) once() {
+	s.Helper()
+	offsets, lies, last := map[string][]int64{}, map[string]int32{}, map[string]int64{}
+	all := s.records(kafka.IntakeTopic("lines"), kgo.ReadCommitted())
+	slices.SortStableFunc(all, func(a, b *kgo.Record) int { return int(a.Partition - b.Partition) })
+	for _, r := range all {
+		in, err := schemas.DecodeIntake(streamRecord(r))
+		if err != nil {
+			s.Fatal(err)
+		}
+		o := in.Original
+		from := fmt.Sprintf("%s/%d", o.Topic, o.Partition)
+		offsets[from] = append(offsets[from], o.Offset)
+		if in.Document == "" {
+			continue
+		}
+		if p, seen := lies[in.Document]; seen && p != r.Partition {
+			s.Errorf("document %s lies in partitions %d and %d", in.Document, p, r.Partition)
+		}
+		if before, seen := last[in.Document]; seen && before >= o.Offset {
+			s.Errorf("document %s: offset %d comes after %d", in.Document, o.Offset, before)
+		}
+		lies[in.Document], last[in.Document] = r.Partition, o.Offset
+	}
+	total := 0
+	for from, got := range offsets {
+		slices.Sort(got)
+		for i, at := range got {
+			if at != int64(i) {
+				s.Errorf("%s: offset %d is missing or comes twice: %v", from, i, got)
+				break
+			}
+		}
+		total += len(got)
+	}
+	want := 0
+	for _, n := range s.published {
+		want += n
+	}
+	if total != want {
+		s.Errorf("%d records were taken in, want %d", total, want)
+	}
+}
+
+// TestIntakeFeedsProcessors: documents of two topics end in the target as their sources say, and changes are counted once.
+func TestIntakeFeedsProcessors(t *testing.T) {
+	play(t, func(plain *scene) {
+		s := withIntake(plain)
+		p := s.start(func(c *setup) {
+			c.decoder = schemas.NewIntake(map[string]stream.Decoder{"note": schemas.NewFiles("note"), "page": schemas.NewFiles("page")})
+		})
+		in := s.take("lines.intake.0")
+		for round := range 3 {
+			s.burst(round)
+			s.taken()
+		}
+		s.settle(p)
+		var want []string
+		for id, content := range s.files {
+			for line := range linesOf(content) {
+				want = append(want, id+" "+strings.ToUpper(line))
+			}
+		}
+		slices.Sort(want)
+		if got := s.shelf.list(); got != strings.Join(want, "\n") {
+			t.Errorf("the target holds:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
+		}
+		s.once()
+		c := p.totals.Snapshot()
+		if n := c.Applied + c.Noop + c.Superseded + c.Quarantined; n != 48 {
+			t.Errorf("%d changes were counted (%+v), want 48", n, c)
+		}
+		if n := in.Metrics.Records.Load(); n != 48 {
+			t.Errorf("%d records were taken in", n)
+		}
+		if n, all, err := in.Behind(s.Context()); n != 0 || !all || err != nil {
+			t.Errorf("behind by %d, owns all: %t, %v", n, all, err)
+		}
+	})
+}
+
+var intakePoints = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11"}
+
+// atIntake calls fn when the intake reaches point for the n-th time.
+func (s *intakeScene) atIntake(point string, n int64, fn func()) func(*kafka.IntakeConfig) {
+	var passed atomic.Int64
+	key, wire := onWire["F"+point[1:]]
+	seen := s.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{key}, Observe: true, Count: -1})
+	return func(c *kafka.IntakeConfig) {
+		c.At = func(p string) {
+			if p != point || passed.Add(1) != n {
+				return
+			}
+			if wire { // the broker has acted before the process goes
+				_ = seen.Wait(s.Context(), int(n)) // the test is over
+			}
+			fn()
+		}
+	}
+}
+
+// TestIntakeKilledAtEveryPoint takes an intake away at every point of its second transaction. The next start of the same
+// replica goes on; then the first comes back, as a process that was stopped and continued does, and changes nothing.
+func TestIntakeKilledAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	for _, point := range intakePoints {
+		t.Run(point, func(t *testing.T) {
+			playReal(t, func(plain *scene) {
+				s := withIntake(plain)
+				var first *intake
+				killed := make(chan struct{})
+				first = s.take("lines.intake.0", s.atIntake(point, 2, func() {
+					first.link.sever()
+					close(killed)
+				}))
+				s.burst(0)
+				s.eventually("the first transaction", func() bool { return first.Metrics.Commits.Load() > 0 })
+				for round := 1; ; round++ {
+					s.burst(round)
+					select {
+					case <-killed:
+					case <-time.After(100 * time.Millisecond):
+						continue
+					}
+					break
+				}
+				second := s.take("lines.intake.0")
+				s.burst(90)
+				s.taken()
+				s.once()
+				first.link.restore()
+				s.burst(91)
+				s.taken()
+				second.cancel()
+				first.cancel()
+				<-first.done
+				<-second.done
+				s.once()
+			})
+		})
+	}
+}
+
+// TestIntakeRefusedByTheBroker lets the broker refuse one request of a transaction: it is done again, once.
+func TestIntakeRefusedByTheBroker(t *testing.T) {
+	for name, f := range map[string]kfake.Fault{
+		"records: leader moved":       {Keys: []kmsg.Key{kmsg.Produce}, Topic: "lines.intake", Err: kerr.NotLeaderForPartition},
+		"records: invalid":            {Keys: []kmsg.Key{kmsg.Produce}, Topic: "lines.intake", Err: kerr.InvalidRecord},
+		"records: unknown":            {Keys: []kmsg.Key{kmsg.Produce}, Topic: "lines.intake", Err: kerr.UnknownServerError},
+		"offsets: rebalance":          {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.RebalanceInProgress},
+		"offsets: illegal generation": {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.IllegalGeneration},
+		"offsets: fenced":             {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.ProducerFenced},
+		"end: invalid state":          {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, TopLevel: true},
+		"end: unknown":                {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, TopLevel: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, first := range []bool{true, false} { // the first transaction: nothing is committed yet
+				play(t, func(plain *scene) {
+					s := withIntake(plain)
+					var h *kfake.FaultHandle
+					if first {
+						h = s.broker.Cluster().Fault(f)
+					}
+					s.take("lines.intake.0")
+					s.burst(0)
+					s.taken()
+					if !first {
+						h = s.broker.Cluster().Fault(f)
+					}
+					s.burst(1)
+					s.taken()
+					if h.Hits() == 0 {
+						t.Error("the broker was never asked")
+					}
+					s.burst(2)
+					s.taken()
+					s.once()
+				})
+			}
+		})
+	}
+}
+
+// TestIntakeRebalances: replicas come and go under load; every record is taken in once.
+func TestIntakeRebalances(t *testing.T) {
+	playReal(t, func(plain *scene) {
+		s := withIntake(plain)
+		first := s.take("lines.intake.0")
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for round := 0; ; round++ {
+				s.burst(round)
+				select {
+				case <-stop:
+					return
+				case <-time.After(30 * time.Millisecond):
+				}
+			}
+		}()
+		for i := range 3 {
+			second := s.take(fmt.Sprint("lines.intake.", i+1))
+			s.eventually("partitions move", func() bool { return len(second.Status()) > 0 && second.Metrics.Commits.Load() > 0 })
+			if i%2 == 0 {
+				if err := second.stop(); err != nil {
+					t.Error(err)
+				}
+				continue
+			}
+			second.link.sever() // it dies, and its group notices
+			s.eventually("the others own all", func() bool { _, all, _ := first.Behind(s.Context()); return all })
+			second.link.restore()
+			s.eventually("it is back", func() bool { return len(second.Status()) > 0 })
+			if err := second.stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		close(stop)
+		<-stopped
+		s.taken()
+		s.once()
+	})
+}
+
+// TestIntakeUnkeyed: records that name no document are passed on, spread by their positions, and the processors
+// quarantine them by the position in the source's topic.
+func TestIntakeUnkeyed(t *testing.T) {
+	play(t, func(plain *scene) {
+		s := withIntake(plain)
+		p := s.start(func(c *setup) {
+			c.decoder = schemas.NewIntake(map[string]stream.Decoder{"note": schemas.NewFiles("note"), "page": schemas.NewFiles("page")})
+		})
+		s.take("lines.intake.0")
+		var strange []stream.Record
+		for range 12 {
+			strange = append(strange, stream.Record{Value: []byte("?")})
+		}
+		s.send("page", strange...)
+		s.burst(1)
+		s.taken()
+		s.settle(p)
+		s.once()
+		lies := map[int32]bool{}
+		for _, r := range s.records(kafka.IntakeTopic("lines"), kgo.ReadCommitted()) {
+			if strings.HasPrefix(string(r.Key), sourceTopic("page")+"/") {
+				lies[r.Partition] = true
+			}
+		}
+		if len(lies) < 2 {
+			t.Errorf("records without a document lie in partitions %v only", lies)
+		}
+		if n := sum(p).Rejected; n != 12 {
+			t.Errorf("%d records were quarantined, want 12", n)
+		}
+		for _, store := range s.stores.open {
+			err := engine.RejectedRecords(store, func(r engine.Rejected) error {
+				if r.Position.Topic != sourceTopic("page") {
+					t.Errorf("quarantined at %+v", r.Position)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestIntakeOffsetsGone: a group that forgot its offsets is told them by the intake topic.
+func TestIntakeOffsetsGone(t *testing.T) {
+	play(t, func(plain *scene) {
+		s := withIntake(plain)
+		in := s.take("lines.intake.0")
+		s.burst(0)
+		s.burst(1)
+		s.taken()
+		if err := in.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.admin().DeleteGroup(s.Context(), kafka.IntakeGroup("lines")); err != nil {
+			t.Fatal(err)
+		}
+		s.burst(2)
+		s.take("lines.intake.0x")
+		s.taken()
+		s.once()
+	})
+}
+
+// TestIntakeHalts on a source that lost records before they were taken in, and says which command helps.
+func TestIntakeHalts(t *testing.T) {
+	play(t, func(plain *scene) {
+		s := withIntake(plain)
+		in := s.take("lines.intake.0")
+		s.burst(0)
+		s.taken()
+		if err := in.stop(); err != nil {
+			t.Fatal(err)
+		}
+		s.burst(1)
+		end, err := s.admin().ListEndOffsets(s.Context(), sourceTopic("page"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cut kadm.Offsets
+		end.Each(func(o kadm.ListedOffset) { cut.AddOffset(o.Topic, o.Partition, o.Offset, -1) })
+		if _, err := s.admin().DeleteRecords(s.Context(), cut); err != nil {
+			t.Fatal(err)
+		}
+		in = s.take("lines.intake.0x")
+		select {
+		case <-in.done:
+		case <-time.After(intakePatience):
+			t.Fatal("it goes on")
+		}
+		if err := in.stop(); stream.KindOf(err) != stream.Usage || !strings.Contains(err.Error(), "freshet reset") {
+			t.Errorf("kind %v: %v", stream.KindOf(err), err)
+		}
+	})
+}
