@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -24,6 +25,11 @@ type frame struct {
 	parents  []int
 }
 
+// Immediate reports whether an evaluation computes formulas only, so that it waits for nothing.
+func (p *Program) Immediate() bool {
+	return !slices.ContainsFunc(p.steps, func(s *step) bool { return s.node != nil })
+}
+
 // Evaluate implements stream.Program. Nodes run in waves; the operators of one wave run concurrently, each called once
 // with the inputs of all elements. What no kept row depends on is not evaluated.
 func (p *Program) Evaluate(ctx context.Context, d stream.Document, calls stream.Calls) ([]stream.Row, error) {
@@ -39,8 +45,10 @@ func (p *Program) evaluate(ctx context.Context, d stream.Document, calls stream.
 }
 
 func (p *Program) newEvaluation(d stream.Document, calls stream.Calls) *evaluation {
-	e := &evaluation{p: p, doc: d, calls: calls, frames: make([]frame, len(p.scopes)),
-		values: make([][]stream.Value, len(p.steps))}
+	e := &evaluation{p: p, doc: d, calls: calls, frames: make([]frame, len(p.scopes))}
+	if len(p.steps) > 0 {
+		e.values = make([][]stream.Value, len(p.steps))
+	}
 	e.frames[0] = frame{elements: make([]stream.Value, 1), parents: make([]int, 1)}
 	return e
 }
@@ -217,19 +225,27 @@ func (e *evaluation) up(s *scope, i int, outer *scope) int {
 	return i
 }
 
+// value is what a name stands for, seen from element i of s.
+func (e *evaluation) value(ident string, s *scope, i int) stream.Value {
+	n := e.p.names[ident]
+	switch n.kind {
+	case sourceName:
+		return e.doc.Input
+	case recordName:
+		return e.doc.Input.Field("record")
+	case elementName:
+		return e.frames[n.scope.index].elements[e.up(s, i, n.scope)]
+	}
+	return e.values[n.step.index][e.up(s, i, n.scope)]
+}
+
 func (e *evaluation) eval(x *expression, s *scope, i int) (stream.Value, error) {
-	v, err := x.formula.Eval(func(ident string) stream.Value {
-		n := e.p.names[ident]
-		switch n.kind {
-		case sourceName:
-			return e.doc.Input
-		case recordName:
-			return e.doc.Input.Field("record")
-		case elementName:
-			return e.frames[n.scope.index].elements[e.up(s, i, n.scope)]
+	if ident, plain := x.formula.Variable(); plain {
+		if v, ok := x.formula.Select(e.value(ident, s, i)); ok {
+			return v, nil
 		}
-		return e.values[n.step.index][e.up(s, i, n.scope)]
-	})
+	}
+	v, err := x.formula.Eval(func(ident string) stream.Value { return e.value(ident, s, i) })
 	if err != nil {
 		return v, x.failure(err)
 	}

@@ -36,7 +36,7 @@ func outputSettings(specs []stream.Setting, s stream.Settings) (stream.Value, er
 }
 
 func digest(parts ...stream.Value) stream.Fingerprint {
-	return stream.FingerprintOf(stream.ListOf(parts...))
+	return stream.FingerprintOfList(parts...)
 }
 
 func text(s string) stream.Value                  { return stream.StringOf(s) }

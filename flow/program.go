@@ -178,7 +178,8 @@ func (p *Program) ReadsRecord() bool { return p.record }
 // ReadSet implements stream.Program. A missing field and a null one count as different, which at worst evaluates once
 // more.
 func (p *Program) ReadSet(d stream.Document) stream.Fingerprint {
-	parts := make([]stream.Value, 0, 2*len(p.paths))
+	var few [32]stream.Value
+	parts := few[:0]
 	for _, path := range p.paths {
 		v, found := d.Input, true
 		for _, field := range path {

@@ -79,6 +79,26 @@ func (d *Debezium) Decode(r *stream.Record) (stream.Change, error) {
 	return c, nil
 }
 
+// Glance returns the image of an upsert as Decode does, and reads nothing else. ok is false for all other records: Decode
+// says what they are. The record's key alone decides the document.
+func (d *Debezium) Glance(r *stream.Record) (image []byte, ok bool) {
+	if null(r.Value) {
+		return nil, false
+	}
+	e, err := readEnvelope(r.Value)
+	if err != nil || null(e.payload) {
+		return nil, false
+	}
+	if op, _, err := e.kind(); err != nil || op != stream.Upsert {
+		return nil, false
+	}
+	var c stream.Change
+	if err := d.image(&c, &e); err != nil {
+		return nil, false
+	}
+	return c.Image, true
+}
+
 // tombstone is a delete that repeats the one before it; without a key it says nothing at all.
 func (d *Debezium) tombstone(c stream.Change) (stream.Change, error) {
 	if len(c.Record.Key) == 0 {

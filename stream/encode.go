@@ -57,15 +57,19 @@ func AppendValue(b []byte, v Value) []byte {
 	case Bytes:
 		return append(appendHead(b, majorBytes, uint64(len(v.s))), v.s...)
 	case List:
-		b = appendHead(b, majorArray, uint64(len(v.c.items)))
-		for _, item := range v.c.items {
-			b = AppendValue(b, item)
-		}
-		return b
+		return appendItems(b, v.c.items)
 	case Map:
 		return appendMap(b, v.c)
 	}
 	return appendTagged(b, v)
+}
+
+func appendItems(b []byte, items []Value) []byte {
+	b = appendHead(b, majorArray, uint64(len(items)))
+	for _, item := range items {
+		b = AppendValue(b, item)
+	}
+	return b
 }
 
 // Major types of CBOR, and its simple values.

@@ -42,7 +42,8 @@ type Row struct {
 
 // Fingerprint hashes the row's key and columns, never its lineage.
 func (r Row) Fingerprint() Fingerprint {
-	return FingerprintOf(ListOf(StringOf(r.Key), ListOf(r.Columns...)))
+	columns := Value{kind: List, c: &compound{items: r.Columns}}
+	return FingerprintOfList(StringOf(r.Key), columns)
 }
 
 // RowID is a row's identity.

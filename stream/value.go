@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"math"
 	"math/big"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -116,10 +117,13 @@ type Entry struct {
 
 // MapOf returns a map of the entries; of equal keys the last wins. Entries whose value is null are kept.
 func MapOf(entries ...Entry) Value {
-	sorted := append([]Entry(nil), entries...)
-	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Key < sorted[j].Key })
-	c := &compound{keys: make([]string, 0, len(sorted)), items: make([]Value, 0, len(sorted))}
-	for _, e := range sorted {
+	byKey := func(a, b Entry) int { return strings.Compare(a.Key, b.Key) }
+	if !slices.IsSortedFunc(entries, byKey) {
+		entries = slices.Clone(entries)
+		slices.SortStableFunc(entries, byKey)
+	}
+	c := &compound{keys: make([]string, 0, len(entries)), items: make([]Value, 0, len(entries))}
+	for _, e := range entries {
 		if n := len(c.keys); n > 0 && c.keys[n-1] == e.Key {
 			c.items[n-1] = e.Value
 			continue

@@ -32,28 +32,45 @@ func NewOrders(n int, seed uint64) *Orders {
 	return &Orders{random: rand.New(rand.NewPCG(seed, 7)), revisions: make([]int, n), lsn: 26_000_000}
 }
 
+// Created returns one event for each order.
+func (o *Orders) Created() []*kgo.Record {
+	return o.events(len(o.revisions), func(i int) (int, string) { return i, "c" })
+}
+
+// Changed returns n updates of orders taken at random: one in ChangedEvery alters columns, the others repeat them. All
+// differ in their `source`.
+func (o *Orders) Changed(n int) []*kgo.Record { return o.events(n, o.update) }
+
 // Create produces one event for each order, and returns when all are acknowledged.
 func (o *Orders) Create(ctx context.Context, cl *kgo.Client) error {
 	return o.produce(ctx, cl, len(o.revisions), func(i int) (int, string) { return i, "c" })
 }
 
-// Change produces n updates of orders taken at random: one in ChangedEvery alters columns, the others repeat them. All
-// differ in their `source`.
+// Change produces what Changed returns.
 func (o *Orders) Change(ctx context.Context, cl *kgo.Client, n int) error {
-	return o.produce(ctx, cl, n, func(i int) (int, string) {
-		id := o.random.IntN(len(o.revisions))
-		if i%ChangedEvery == 0 {
-			o.revisions[id]++
-		}
-		return id, "u"
-	})
+	return o.produce(ctx, cl, n, o.update)
+}
+
+func (o *Orders) update(i int) (id int, op string) {
+	id = o.random.IntN(len(o.revisions))
+	if i%ChangedEvery == 0 {
+		o.revisions[id]++
+	}
+	return id, "u"
+}
+
+func (o *Orders) events(n int, next func(i int) (id int, op string)) []*kgo.Record {
+	out := make([]*kgo.Record, n)
+	for i := range out {
+		out[i] = o.event(next(i))
+	}
+	return out
 }
 
 func (o *Orders) produce(ctx context.Context, cl *kgo.Client, n int, next func(i int) (id int, op string)) error {
 	first := kgo.AbortingFirstErrPromise(cl)
 	for i := range n {
-		id, op := next(i)
-		cl.Produce(ctx, o.event(id, op), first.Promise())
+		cl.Produce(ctx, o.event(next(i)), first.Promise())
 	}
 	if err := cl.Flush(ctx); err != nil {
 		return err

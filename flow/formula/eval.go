@@ -20,7 +20,7 @@ const costLimit = 10_000_000
 // It fails with a *stream.Error of kind Invalid, in whose chain there is a Fault with the position in the formula.
 func (f *Formula) Eval(vars func(name string) stream.Value) (stream.Value, error) {
 	if f.plain != nil {
-		if v, ok := f.plain.value(vars); ok {
+		if v, ok := f.plain.of(vars(f.plain.name)); ok {
 			return v, nil
 		}
 	}

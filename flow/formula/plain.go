@@ -27,9 +27,20 @@ func plainOf(e ast.Expr) *plain {
 	return nil
 }
 
-// value selects; ok is false where the interpreter has to say what is wrong.
-func (p *plain) value(vars func(string) stream.Value) (v stream.Value, ok bool) {
-	v = vars(p.name)
+// Variable returns the one variable that the formula selects a field of, or is; ok is false for any other formula.
+func (f *Formula) Variable() (name string, ok bool) {
+	if f.plain == nil {
+		return "", false
+	}
+	return f.plain.name, true
+}
+
+// Select computes a formula that has a Variable, from the variable's value. ok is false where Eval has to say what is
+// wrong.
+func (f *Formula) Select(v stream.Value) (_ stream.Value, ok bool) { return f.plain.of(v) }
+
+// of selects; ok is false where the interpreter has to say what is wrong.
+func (p *plain) of(v stream.Value) (_ stream.Value, ok bool) {
 	for _, field := range p.path {
 		if v.IsNull() {
 			return v, true

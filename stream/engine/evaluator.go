@@ -31,11 +31,12 @@ type Evaluation struct {
 // Evaluator runs evaluations concurrently and queues the finished ones. It never touches partitions: it reads their
 // stores, and the loop takes what is finished with Finished.
 type Evaluator struct {
-	program stream.Program
-	memos   *memos
-	totals  *Totals
-	slots   chan struct{}
-	group   sync.WaitGroup
+	program  stream.Program
+	formulas bool // the program calls no operator
+	memos    *memos
+	totals   *Totals
+	slots    chan struct{}
+	group    sync.WaitGroup
 
 	mu       sync.Mutex
 	trial    trial
@@ -46,12 +47,26 @@ type Evaluator struct {
 // NewEvaluator returns an evaluator for the program. Batches that were sent to an operator run under ctx, so that an
 // abort of the transaction that asked does not lose paid results. Node counts go to totals.
 func NewEvaluator(ctx context.Context, p stream.Program, totals *Totals, events Events) *Evaluator {
-	return &Evaluator{program: p, memos: newMemos(ctx, events), totals: totals, slots: make(chan struct{}, 16*runtime.GOMAXPROCS(0)), wake: make(chan struct{}, 1)}
+	f, ok := p.(interface{ Immediate() bool })
+	return &Evaluator{program: p, formulas: ok && f.Immediate(), memos: newMemos(ctx, events), totals: totals, slots: make(chan struct{}, 16*runtime.GOMAXPROCS(0)), wake: make(chan struct{}, 1)}
 }
 
 // Hold makes a partition's store available for memo look-ups of all partitions; release it before the store closes.
 func (e *Evaluator) Hold(partition int32, s Store) (release func()) {
 	return e.memos.hold(partition, s)
+}
+
+// immediate runs an evaluation at once when it can't wait for anything, and reports whether it did. A goroutine and the
+// queue would cost more than the formulas of most documents.
+func (e *Evaluator) immediate(ctx context.Context, ev *Evaluation) bool {
+	if !e.formulas {
+		return false
+	}
+	ev.cancel = func() {}
+	e.evaluate(ctx, ev)
+	e.judge(ev)
+	ev.done = !errors.Is(ev.err, context.Canceled) // as Take does
+	return true
 }
 
 // start begins an evaluation; it ends in the queue, whatever happens.
@@ -73,11 +88,13 @@ func (e *Evaluator) start(ctx context.Context, ev *Evaluation) {
 }
 
 func (e *Evaluator) evaluate(ctx context.Context, ev *Evaluation) {
-	c := &calls{memos: e.memos, own: ev.own, partition: ev.Partition, used: map[stream.Fingerprint]*stream.Value{}, nodes: map[string]NodeCount{}}
+	c := &calls{memos: e.memos, own: ev.own, partition: ev.Partition}
 	doc := stream.Document{ID: ev.id, Source: sourceOf(ev.id), Input: ev.input}
 	ev.rows, ev.err = e.program.Evaluate(ctx, doc, c)
 	ev.memos = c.used
-	e.totals.Add(Counts{Nodes: c.nodes}) // what was computed was computed, also when the evaluation is dropped
+	if c.nodes != nil {
+		e.totals.Add(Counts{Nodes: c.nodes}) // what was computed was computed, also when the evaluation is dropped
+	}
 }
 
 // trial watches the first evaluations: a formula that fails on all of them is wrong, not the documents.
@@ -116,9 +133,15 @@ func (e *Evaluator) Hopeless() error {
 		"correct the flow", trialDocuments, e.trial.err)
 }
 
-func (e *Evaluator) queue(ev *Evaluation) {
+func (e *Evaluator) judge(ev *Evaluation) {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.trial.judge(ev.id, ev.err)
+}
+
+func (e *Evaluator) queue(ev *Evaluation) {
+	e.judge(ev)
+	e.mu.Lock()
 	e.finished = append(e.finished, ev)
 	e.mu.Unlock()
 	select {

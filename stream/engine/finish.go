@@ -13,7 +13,7 @@ type Output struct {
 	Entries   []stream.StateEntry
 	Counts    Counts
 	Next      int64 // input offset after the last record folded; -1: none was
-	Watermark int64 // newest source time seen, unix ns
+	Watermark int64 // newest source time of the changes, and of the last record if it was a no-op, unix ns
 	Stats     Stats // after the transaction
 }
 
@@ -22,6 +22,11 @@ func (o *Output) Empty() bool { return len(o.Rows)+len(o.Entries) == 0 && o.Next
 
 // Finish decides every document's outcome and returns what is to be written. What is not evaluated yet becomes pending.
 func (t *Tx) Finish() (*Output, error) {
+	if t.glanced != nil {
+		if c, err := t.p.config.Decoder.Decode(t.glanced); err == nil {
+			t.water = max(t.water, c.Position.Time)
+		}
+	}
 	out := &Output{Next: t.next, Watermark: t.water}
 	for _, d := range t.order {
 		if err := t.finish(d, out); err != nil {

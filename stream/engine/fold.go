@@ -10,18 +10,19 @@ import (
 // Tx is the work of one transaction on one partition: changes are folded, documents evaluated, and what follows is
 // collected; nothing of the partition changes before Commit.
 type Tx struct {
-	p      *Partition
-	ov     *overlay
-	docs   map[string]*document
-	order  []*document
-	counts Counts
-	stats  Stats
-	next   int64                // input offset after the last record; -1: none read
-	water  int64                // newest source time seen, unix ns
-	pass   int64                // generation whose pass mark is written; 0: none
-	due    int                  // documents looked at from the head of the backlog
-	later  []stream.Fingerprint // those of them that stay in it
-	change stream.Change        // being folded
+	p       *Partition
+	ov      *overlay
+	docs    map[string]*document
+	order   []*document
+	counts  Counts
+	stats   Stats
+	next    int64                // input offset after the last record; -1: none read
+	water   int64                // newest source time seen, unix ns
+	pass    int64                // generation whose pass mark is written; 0: none
+	due     int                  // documents looked at from the head of the backlog
+	later   []stream.Fingerprint // those of them that stay in it
+	change  stream.Change        // being folded
+	glanced *stream.Record       // the last one of which only the image was read
 }
 
 // document is a document as the transaction sees it.
@@ -71,6 +72,10 @@ func (p *Partition) Begin() *Tx {
 // Invariant 6: records are folded in the order of the partition; no earlier change is dropped before it was folded.
 func (t *Tx) Fold(r *stream.Record) error {
 	t.next = r.Offset + 1
+	if t.repeated(r) {
+		t.counts.Noop++
+		return nil
+	}
 	c, err := t.p.config.Decoder.Decode(r)
 	t.water = max(t.water, c.Position.Time)
 	if err != nil {
@@ -93,9 +98,29 @@ func (t *Tx) Fold(r *stream.Record) error {
 	return t.upsert(&t.change)
 }
 
+// glancer is a decoder that finds an upsert's image without decoding the rest. ok is false when Decode has to say what
+// the record is. Records of equal keys, for which it is true, are of the same document.
+type glancer interface {
+	Glance(r *stream.Record) (image []byte, ok bool)
+}
+
+// repeated reports whether the record repeats its document's last image, as most do: it is the quickest way to know it.
+// Its source time is read at the end, if no other record comes after it.
+func (t *Tx) repeated(r *stream.Record) bool {
+	if t.p.glancer == nil {
+		return false
+	}
+	image, ok := t.p.glancer.Glance(r)
+	if !ok || !t.p.headers.seen(r.Key, image) {
+		return false
+	}
+	t.glanced = r
+	return true
+}
+
 func (t *Tx) upsert(c *stream.Change) error {
 	d := t.docs[c.Document]
-	if d == nil && t.p.headers.repeats(c.Document, c.Image) {
+	if d == nil && t.p.glancer == nil && t.p.headers.repeats(c.Document, c.Image) {
 		t.counts.Noop++
 		return nil
 	}
@@ -106,7 +131,7 @@ func (t *Tx) upsert(c *stream.Change) error {
 			return err
 		}
 		if known && !image.IsZero() && h.Image == image && h.Failed == nil {
-			t.p.headers.remember(c.Document, c.Image)
+			t.remember(c)
 			t.counts.Noop++
 			return nil
 		}
@@ -119,8 +144,21 @@ func (t *Tx) upsert(c *stream.Change) error {
 	return t.merge(d, c, image, fields, unavailable)
 }
 
+func (t *Tx) remember(c *stream.Change) {
+	if t.p.glancer == nil {
+		t.p.headers.remember(c.Document, c.Image)
+		return
+	}
+	t.p.headers.note(c.Document, c.Record.Key, c.Image)
+}
+
 // merge replaces the input, but for the fields that the source did not send: those keep their stored value.
 func (t *Tx) merge(d *document, c *stream.Change, image stream.Fingerprint, fields stream.Value, unavailable []string) error {
+	d.fold(*c)
+	if len(unavailable) == 0 && !t.p.config.Program.ReadsRecord() {
+		d.input, d.loaded, d.deleted, d.image = fields, true, false, image
+		return nil
+	}
 	entries := fields.Entries()
 	if len(unavailable) > 0 {
 		if err := t.loadInput(d); err != nil {
@@ -136,7 +174,6 @@ func (t *Tx) merge(d *document, c *stream.Change, image stream.Fingerprint, fiel
 	if t.p.config.Program.ReadsRecord() {
 		entries = append(entries, stream.Entry{Key: "record", Value: recordMetadata(c.Record)})
 	}
-	d.fold(*c)
 	d.input, d.loaded, d.deleted, d.image = stream.MapOf(entries...), true, false, image
 	return nil
 }
@@ -215,6 +252,7 @@ func (t *Tx) document(id string) (*document, error) {
 func (t *Tx) add(id string, h Header, known bool) *document {
 	d := &document{id: id, fp: documentFingerprint(id), header: h, known: known, image: h.Image, position: h.Position}
 	t.docs[id] = d
+	t.p.headers.touch(id) // it is looked up in docs from now on
 	t.order = append(t.order, d)
 	return d
 }

@@ -5,12 +5,13 @@ import "hash/maphash"
 // headerCache keeps recently used headers, at most cacheHeaders of them.
 type headerCache struct {
 	byID  map[string]*cachedHeader
+	byKey map[uint64]*cachedHeader // by hash of the key of the record that note was called with last
 	seeds [2]maphash.Seed
 }
 
 type cachedHeader struct {
-	Header
 	quick digest // of the image that was last found to repeat the stored one; zero: none was
+	Header
 }
 
 // digest is a quick 128-bit hash, keyed by chance at each start, so that nobody can aim at a collision. It lives in memory
@@ -20,7 +21,8 @@ type digest [2]uint64
 const cacheHeaders = 1 << 14
 
 func newHeaderCache() *headerCache {
-	return &headerCache{byID: map[string]*cachedHeader{}, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+	return &headerCache{byID: map[string]*cachedHeader{}, byKey: map[uint64]*cachedHeader{},
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 }
 
 func (c *headerCache) get(id string) (Header, bool) {
@@ -31,19 +33,34 @@ func (c *headerCache) get(id string) (Header, bool) {
 }
 
 func (c *headerCache) put(h Header) {
+	if held := c.byID[h.ID]; held != nil {
+		held.Header, held.quick = h, digest{}
+		return
+	}
 	if len(c.byID) >= cacheHeaders {
 		for k := range c.byID { // any one: Go visits maps in random order
-			delete(c.byID, k)
+			c.drop(k)
 			break
 		}
 	}
 	c.byID[h.ID] = &cachedHeader{Header: h}
 }
 
-func (c *headerCache) drop(id string) { delete(c.byID, id) }
+// drop forgets a header. byKey may still lead to it: without a digest it repeats nothing.
+func (c *headerCache) drop(id string) {
+	c.touch(id)
+	delete(c.byID, id)
+}
 
-func (c *headerCache) digest(image []byte) digest {
-	return digest{maphash.Bytes(c.seeds[0], image), maphash.Bytes(c.seeds[1], image)}
+// touch forgets the image that was remembered for a document, which is about to change.
+func (c *headerCache) touch(id string) {
+	if h := c.byID[id]; h != nil {
+		h.quick = digest{}
+	}
+}
+
+func (c *headerCache) digest(b []byte) digest {
+	return digest{maphash.Bytes(c.seeds[0], b), maphash.Bytes(c.seeds[1], b)}
 }
 
 // repeats reports whether the image is the one that was remembered for the document since its header last changed.
@@ -57,4 +74,31 @@ func (c *headerCache) remember(id string, image []byte) {
 	if h := c.byID[id]; h != nil {
 		h.quick = c.digest(image)
 	}
+}
+
+// seen is repeats for a record whose key alone names its document: it needs no document ID. The digest covers the key, so
+// that a document whose ID several keys give is found by the one that was noted.
+func (c *headerCache) seen(key, image []byte) bool {
+	k := c.digest(key)
+	h := c.byKey[k[0]]
+	return h != nil && h.quick != digest{} && h.quick == k.with(c.digest(image))
+}
+
+// note is remember for such a record.
+func (c *headerCache) note(id string, key, image []byte) {
+	h := c.byID[id]
+	if h == nil {
+		return
+	}
+	if len(c.byKey) >= 2*cacheHeaders {
+		clear(c.byKey)
+	}
+	k := c.digest(key)
+	h.quick, c.byKey[k[0]] = k.with(c.digest(image)), h
+}
+
+// with combines the digests of two parts.
+func (d digest) with(o digest) digest {
+	const odd = 0x9e3779b97f4a7c15
+	return digest{d[0]*odd ^ o[0], d[1]*odd ^ o[1]}
 }

@@ -190,6 +190,9 @@ func (c *calls) Computed(node string, n int) { c.count(node, NodeCount{Computed:
 func (c *calls) count(node string, n NodeCount) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.nodes == nil {
+		c.nodes = map[string]NodeCount{}
+	}
 	sum := c.nodes[node]
 	c.nodes[node] = NodeCount{sum.Computed + n.Computed, sum.Reused + n.Reused}
 }
@@ -257,6 +260,9 @@ func (c *calls) use(key stream.Fingerprint, v *stream.Value) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.used[key]; !ok {
+		if c.used == nil {
+			c.used = map[stream.Fingerprint]*stream.Value{}
+		}
 		c.used[key] = v
 	}
 }

@@ -31,10 +31,11 @@ func (m *model) fold(w write) {
 	if w.text[0] == '!' || w.text == "?" {
 		return
 	}
-	d := m.docs[w.key]
+	key := document(w.key)
+	d := m.docs[key]
 	if d == nil {
 		d = &modelDoc{}
-		m.docs[w.key] = d
+		m.docs[key] = d
 	}
 	switch {
 	case w.text == "-":
@@ -162,15 +163,20 @@ type stepOf struct {
 }
 
 type history struct {
+	glance bool // the decoder is one that finds images without decoding
 	writes []write
 	steps  []stepOf
 }
 
 func drawHistory(t *rapid.T) history {
-	var h history
+	h := history{glance: rapid.Bool().Draw(t, "glance")}
 	n := rapid.IntRange(1, 24).Draw(t, "writes")
-	for range n {
-		h.writes = append(h.writes, write{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key"), rapid.SampledFrom(texts).Draw(t, "text")})
+	for i := range n {
+		if i > 0 && rapid.IntRange(0, 2).Draw(t, "again") == 0 {
+			h.writes = append(h.writes, h.writes[rapid.IntRange(0, i-1).Draw(t, "of")])
+			continue
+		}
+		h.writes = append(h.writes, write{rapid.SampledFrom([]string{"a", "b", "c", "a'"}).Draw(t, "key"), rapid.SampledFrom(texts).Draw(t, "text")})
 	}
 	kinds := []string{"commit", "commit", "commit", "abort", "release", "restart", "program"}
 	for range rapid.IntRange(1, 16).Draw(t, "steps") {
@@ -181,6 +187,9 @@ func drawHistory(t *rapid.T) history {
 
 // run plays a history, then lets everything finish, and compares with the model.
 func (h history) run(s *scene) (err error) {
+	if h.glance {
+		s.decoder = glancing{}
+	}
 	s.start()
 	defer s.stop()
 	p, err := s.part(0)

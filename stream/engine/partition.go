@@ -31,6 +31,7 @@ type Partition struct {
 	revision string                // of the program, as lineage has it
 	tables   map[string]*tablePlan // of the program
 	headers  *headerCache
+	glancer  glancer // the decoder, when it is one
 	stats    Stats
 	running  map[stream.Fingerprint]*Evaluation // by document: pending evaluations
 	backlog  []stream.Fingerprint               // documents that another program evaluated, still to be evaluated
@@ -49,6 +50,7 @@ type tablePlan struct {
 func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partition, error) {
 	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{},
 		revision: c.Program.Logic().String(), tables: map[string]*tablePlan{}}
+	p.glancer, _ = c.Decoder.(glancer)
 	for _, table := range c.Program.Tables() {
 		p.tables[table.Name] = &tablePlan{table, c.Program.TableLineage(table.Name)}
 	}

@@ -23,6 +23,7 @@ type scene struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	op      *shouter
+	decoder stream.Decoder
 	program *book
 	events  engine.Events
 	ev      *engine.Evaluator
@@ -47,7 +48,7 @@ type part struct {
 
 func newScene() *scene {
 	op := newShouter()
-	s := &scene{op: op, program: newBook(1, op), parts: map[int32]*part{}, now: 1, budget: time.Second}
+	s := &scene{op: op, decoder: notes{}, program: newBook(1, op), parts: map[int32]*part{}, now: 1, budget: time.Second}
 	return s
 }
 
@@ -108,7 +109,7 @@ func (s *scene) open(p *part, reevaluate bool) (err error) {
 }
 
 func (s *scene) config() engine.Config {
-	return engine.Config{Program: s.program, Source: "book", Decoder: notes{}, MaxRecord: maxRecord,
+	return engine.Config{Program: s.program, Source: "book", Decoder: s.decoder, MaxRecord: maxRecord,
 		Now: func() int64 { s.now++; return s.now }}
 }
 

@@ -48,9 +48,12 @@ func (t *Tx) settle(ctx context.Context, e *Evaluator, d *document) error {
 	return nil
 }
 
+// encodingRoom is what an input's encoding may take more than the one before it without a second buffer.
+const encodingRoom = 256
+
 func (d *document) encodeInput() {
 	if d.loaded && d.encoded == nil && !d.deleted {
-		d.encoded = stream.AppendValue(nil, d.input)
+		d.encoded = stream.AppendValue(make([]byte, 0, d.header.InputBytes+encodingRoom), d.input)
 		d.inputFP = stream.FingerprintBytes(d.encoded)
 	}
 }
@@ -69,13 +72,15 @@ func (c *Config) document(id string, input stream.Value) stream.Document {
 }
 
 func (t *Tx) evaluate(ctx context.Context, e *Evaluator, d *document, readSet stream.Fingerprint) {
-	d.eval = t.p.evaluation(d.id, d.input, len(d.encoded))
+	d.eval = t.p.evaluation(d.id, d.fp, d.input, len(d.encoded))
 	d.eval.inputFP, d.eval.readSet, d.eval.changes = d.inputFP, readSet, int64(min(d.folded, 1))
-	e.start(ctx, d.eval)
+	if !e.immediate(ctx, d.eval) {
+		e.start(ctx, d.eval)
+	}
 }
 
-func (p *Partition) evaluation(id string, input stream.Value, bytes int) *Evaluation {
-	return &Evaluation{Partition: p.ID, id: id, doc: documentFingerprint(id), input: input, own: p.Store, bytes: bytes}
+func (p *Partition) evaluation(id string, doc stream.Fingerprint, input stream.Value, bytes int) *Evaluation {
+	return &Evaluation{Partition: p.ID, id: id, doc: doc, input: input, own: p.Store, bytes: bytes}
 }
 
 // Reevaluate adds up to n documents of the backlog to the transaction; they are evaluated like changed ones. Call it after
@@ -131,7 +136,7 @@ func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
 			continue
 		}
 		d.encodeInput()
-		ev := p.evaluation(d.id, d.input, len(d.encoded))
+		ev := p.evaluation(d.id, fp, d.input, len(d.encoded))
 		ev.inputFP, ev.readSet, ev.changes = d.inputFP, p.config.Program.ReadSet(t.evaluationInput(d)), d.header.Open
 		p.running[fp] = ev
 		e.start(ctx, ev)
