@@ -187,3 +187,20 @@ func TestRowsAreDeterministic(t *testing.T) {
 		})
 	}
 }
+
+// A document that was deleted and came back within one transaction, to an input that could not be evaluated, keeps no row
+// from before its delete.
+func TestRowsGoWithADeleteInBetween(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene, p *part) {
+		const good, refused = "title=B body=red", "title=wrong body=red"
+		s.must(t, p, write{"a", good})
+		s.must(t, p, write{"a", refused})
+		if p.table("book/a") == "" {
+			t.Fatal("a refused change took the rows away")
+		}
+		s.must(t, p, write{"a", "-"}, write{"a", refused})
+		if rows := p.table("book/a"); rows != "" {
+			t.Errorf("rows from before the delete: %s", rows)
+		}
+	})
+}

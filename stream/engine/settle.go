@@ -35,7 +35,9 @@ func (t *Tx) settle(ctx context.Context, e *Evaluator, d *document) error {
 	}
 	d.encodeInput()
 	again := d.header.Failed != nil // refused later than its input
-	if d.known && d.inputFP == d.header.Input && !again {
+	// Deleted meanwhile, it is the same again only if its rows are those of this input: others go with the delete.
+	same := !d.gone || d.header.Status == Live
+	if d.known && d.inputFP == d.header.Input && !again && same {
 		d.outcome = unchanged
 		return nil
 	}
