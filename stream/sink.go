@@ -29,6 +29,18 @@ type Batch struct {
 	Units     []Unit
 }
 
+// Guarantees is what a kind of target promises, as data.
+type Guarantees struct {
+	// Transactional: rows and the next offset move in one transaction, and a rebuild is staged out of sight. Without it a
+	// target is guarded (package sinks/guard): every row write is a conditional put that an older version loses, deletes
+	// leave versioned tombstones, and the next offset is put, conditionally too, once the rows are in. A stale writer is
+	// refused when it is seen, and does no harm in the moment before.
+	Transactional   bool
+	AtomicDocuments bool // a reader never sees half of a unit; else units show row by row, in order
+	Vectors         bool // holds vector columns
+	Deletes         bool // a deleted row is gone for readers; else readers see its tombstone
+}
+
 // Sink writes one target. Apart from Open and Close, calls for different partitions may come concurrently; calls for
 // one partition do not overlap. Errors are classed: Transient is retried in place by the caller, Fenced gives the
 // partition up, Usage stops the target with the message, anything else too.
@@ -49,14 +61,14 @@ type Sink interface {
 	Assign(ctx context.Context, partition int32, origin Origin) (Applied, error)
 	// Adopt records origin as the one held, with next as the next offset. Rows stay.
 	Adopt(ctx context.Context, partition int32, origin Origin, next int64) error
-	// Apply writes a batch and, in the same transaction where the target has them, its To as the next offset.
-	// A batch whose From is not the stored next offset is refused (Fenced).
+	// Apply writes a batch and, in the same transaction where the target has them, else once every row is in, its To as
+	// the next offset. A batch whose From is not the stored next offset is refused (Fenced).
 	Apply(ctx context.Context, b Batch) error
 	// StartRebuild empties the partition's stage and notes durably that records in [0, end) are to be read again.
 	StartRebuild(ctx context.Context, partition int32, end int64) error
-	// Stage writes a batch of a rebuild to the stage.
+	// Stage writes a batch of a rebuild to the stage; a target without transactions has none, and shows the rows at once.
 	Stage(ctx context.Context, b Batch) error
-	// Switch replaces, in one transaction, the partition's rows by the stage's: rows held with a version newer than
+	// Switch replaces, in one transaction where the target has them, the partition's rows by the stage's: rows held with a version newer than
 	// the rebuild's end stay, rows not staged and not newer than its end are deleted. Ends the rebuild; the next
 	// offset becomes the rebuild's end if it was lower.
 	Switch(ctx context.Context, partition int32, end int64) error
@@ -105,7 +117,7 @@ type SinkSpec struct {
 	Doc           string
 	Settings      []Setting // of the target
 	TableSettings []Setting // of each table in the map form of `tables`
-	Transactional bool      // rows and offset in one transaction
+	Guarantees    Guarantees
 	// New does no I/O.
 	New func(c SinkConfig) (Sink, error)
 }

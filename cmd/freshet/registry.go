@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/operators/embed"
 	"github.com/freshet-dev/freshet/operators/normalize"
@@ -14,7 +16,7 @@ import (
 
 // registry is all that a flow file can name.
 func registry() *flow.Registry {
-	return &flow.Registry{
+	r := &flow.Registry{
 		Operators: map[string]stream.OperatorSpec{
 			"parse.markdown": parse.Markdown(),
 			"parse.text":     parse.Text(),
@@ -36,6 +38,8 @@ func registry() *flow.Registry {
 			"postgres": postgres.Spec(),
 		},
 	}
+	maps.Copy(r.Sinks, extraSinks())
+	return r
 }
 
 // decoder returns the decoder of a flow's source, and the salt that tells its decoding from another one.

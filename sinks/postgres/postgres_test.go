@@ -65,7 +65,7 @@ func (s schema) harness() sinktest.Harness {
 			s.exec(t, "update "+s.id(row.Table)+" set "+pgx.Identifier{column}.Sanitize()+" = $1 where _document = $2 and _key = $3",
 				text, row.Document, row.Key)
 		},
-		Is: sinktest.Guarantees{Transactional: true, Resolution: time.Microsecond, NoNUL: true, MaxName: 63},
+		Is: sinktest.Guarantees{Guarantees: postgres.Spec().Guarantees, Resolution: time.Microsecond, NoNUL: true, MaxName: 63},
 	}
 }
 

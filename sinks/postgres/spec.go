@@ -22,8 +22,8 @@ func Spec() stream.SinkSpec {
 			{Name: "hnsw", Kind: stream.SettingStrings,
 				Doc: "Vector columns that get an HNSW index for cosine distance (f32 up to 2000 dimensions, f16 up to 4000)."},
 		},
-		Transactional: true,
-		New:           New,
+		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
+		New:        New,
 	}
 }
 

@@ -59,7 +59,7 @@ func manyChunks(count, n int) []stream.RowWrite {
 // neverHalf rewrites one document, alternating its number of rows, while a reader polls: all rows that the reader sees
 // at once carry the same n, and are as many as n says.
 func neverHalf(t *testing.T, h Harness) {
-	if !h.Is.Transactional {
+	if !h.Is.AtomicDocuments {
 		t.Skip("this kind of target shows a unit row by row")
 	}
 	const rounds = 30

@@ -117,7 +117,11 @@ func racingWriters(t *testing.T, h Harness) {
 	noError(t, errs[1], "second writer")
 	next := a.assign(0).Next
 	rows := a.read("chunks")
-	if int64(len(rows)) != next {
+	allowed := next
+	if !h.Is.Transactional {
+		allowed++ // a writer that lost the race may have put its row, which the next owner puts again
+	}
+	if n := int64(len(rows)); n < next || n > allowed {
 		t.Fatalf("%d rows but next offset %d: each applied batch writes one row of its own", len(rows), next)
 	}
 	for _, r := range rows {

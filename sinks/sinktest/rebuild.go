@@ -55,7 +55,9 @@ var rebuildCases = []Case{
 		w := start(t, h, chunks)
 		noError(t, w.sink.StartRebuild(t.Context(), 0, 2), "start rebuild")
 		w.stage(0, unit(chunk("a", "1", 1)), unit(chunk("b", "1", 1)))
-		w.want("chunks")
+		if h.Is.Transactional {
+			w.want("chunks")
+		}
 		noError(t, w.sink.Switch(t.Context(), 0, 2), "switch")
 		w.next[0] = 2
 		w.apply(unit(chunk("a", "1", 9)))
@@ -94,7 +96,7 @@ func (w *writer) stageFrom(partition int32, from int64, units ...stream.Unit) {
 	noError(w.t, w.sink.Stage(w.t.Context(), number(partition, w.gen, from, units)), "stage")
 }
 
-// repair: the live rows stay until the switch; then an edited row is repaired, a stray one is gone, a lost one is back,
+// repair: the live rows stay until the switch, where the target has a stage; then an edited row is repaired, a stray one is gone, a lost one is back,
 // and what is newer than the rebuild's end stays.
 func repair(t *testing.T, h Harness) {
 	w := start(t, h, chunks, pages)
@@ -104,9 +106,11 @@ func repair(t *testing.T, h Harness) {
 	w.apply(unit(chunk("c", "1", 5)), unit(chunk("a", "2", 6)))
 
 	w.stageFrom(0, 0, unit(chunk("a", "1", 1), chunk("a", "2", 2), page("a", "A"), chunk("lost", "1", 7)))
-	edited := chunk("a", "1", 1)
-	edited.Columns[2] = stream.StringOf("edited by hand")
-	w.want("chunks", edited, at(5, chunk("a", "2", 6)), chunk("b", "1", 3), chunk("c", "1", 5))
+	if h.Is.Transactional {
+		edited := chunk("a", "1", 1)
+		edited.Columns[2] = stream.StringOf("edited by hand")
+		w.want("chunks", edited, at(5, chunk("a", "2", 6)), chunk("b", "1", 3), chunk("c", "1", 5))
+	}
 
 	noError(t, w.sink.Switch(t.Context(), 0, 4), "switch")
 	w.want("chunks", at(0, chunk("a", "1", 1)), at(5, chunk("a", "2", 6)), at(4, chunk("c", "1", 5)), at(3, chunk("lost", "1", 7)))

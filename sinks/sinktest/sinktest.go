@@ -25,16 +25,16 @@ type Harness struct {
 	Drop func(t *testing.T, table string)
 	// Edit overwrites a string column of one row by hand; its version stays.
 	Edit func(t *testing.T, row stream.RowID, column, text string)
-	// Is says what this kind of target can hold and promise.
+	// Is says what this kind of target can hold and promise; what it does not promise is left out, nothing else.
 	Is Guarantees
 }
 
 // Guarantees are the properties in which targets differ.
 type Guarantees struct {
-	Transactional bool          // a reader never sees half a unit; offsets move with the rows
-	Resolution    time.Duration // timestamps are cut to it; 0: nanoseconds
-	NoNUL         bool          // strings that hold U+0000 are refused
-	MaxName       int           // bytes in the name of a table or column; 0: no limit below 200
+	stream.Guarantees
+	Resolution time.Duration // timestamps are cut to it; 0: nanoseconds
+	NoNUL      bool          // strings that hold U+0000 are refused
+	MaxName    int           // bytes in the name of a table or column; 0: no limit below 200
 }
 
 // Case is one promise of the contract.

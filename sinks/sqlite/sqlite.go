@@ -24,8 +24,8 @@ func Spec() stream.SinkSpec {
 			Doc: "The database file, relative to the flow file; it and its folder are created when absent."}},
 		TableSettings: []stream.Setting{{Name: "table", Kind: stream.SettingString,
 			Doc: "Name of the table in the database; by default the table's own name."}},
-		Transactional: true,
-		New:           newSink,
+		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
+		New:        newSink,
 	}
 }
 

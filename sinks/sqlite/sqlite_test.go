@@ -38,7 +38,7 @@ func harness(t *testing.T, path string) sinktest.Harness {
 			byHand(t, path, "UPDATE "+quoted(row.Table)+" SET "+quoted(column)+" = ? WHERE _document = ? AND _key = ?",
 				text, row.Document, row.Key)
 		},
-		Is: sinktest.Guarantees{Transactional: true},
+		Is: sinktest.Guarantees{Guarantees: Spec().Guarantees},
 	}
 }
 

@@ -1,0 +1,98 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Item is one conditional write of a row. A store takes it if it holds nothing under the row's identity, or holds a
+// version below Over, or a version up to Bound whose epoch is not above Epoch. Otherwise the item has lost to a newer
+// write and nothing happens, which is no failure.
+//
+// With Delete a versioned tombstone is written: the row is gone for readers, and older writes still lose to it.
+type Item struct {
+	stream.RowWrite
+	Partition   int32
+	Epoch       int64 // of the writer; rising over all writers of a row
+	Over, Bound stream.Version
+	At          time.Time // when it was written, by the writer's clock: the age of a tombstone
+}
+
+// Held is what Scan says of a row.
+type Held struct {
+	stream.RowID
+	Version stream.Version
+}
+
+// Range selects rows, tombstones aside, of the partitions that equal Partition modulo Modulo (0: that one partition), with
+// From <= version < Below and, unless it is 0, an epoch below Epoch.
+type Range struct {
+	Partition, Modulo int32
+	From, Below       stream.Version
+	Epoch             int64
+}
+
+// Rows is the part of a target that holds rows. Tables go by the names of Table.As.
+type Rows interface {
+	// Put writes items of one table. A *stream.BatchError names the items that failed, by index, while the others are
+	// done; with any other error nothing is known of any. Errors are classed as stream.Sink says.
+	Put(ctx context.Context, table string, items []Item) error
+	// Scan returns up to limit rows of a range, in any order. A row that was put before is seen.
+	Scan(ctx context.Context, table string, in Range, limit int) ([]Held, error)
+	// Collect removes the tombstones of a range that were written before a time, for good.
+	Collect(ctx context.Context, table string, in Range, before time.Time) error
+}
+
+// Document is a piece of bookkeeping. Sequence is 0 when there is none, and changes with each Swap.
+type Document struct {
+	Key      string
+	Body     []byte
+	Sequence int64
+}
+
+// ErrConflict is returned by Swap when the document is not as it was read.
+var ErrConflict = errors.New("the document has changed")
+
+// Documents is the part of a target that holds bookkeeping.
+type Documents interface {
+	// Get returns the document of a key; one with sequence 0 when there is none.
+	Get(ctx context.Context, key string) (Document, error)
+	// Swap replaces the document if its sequence is still held's, else it returns ErrConflict. It is durable.
+	Swap(ctx context.Context, held Document, body []byte) (Document, error)
+	// List returns the documents whose key starts with prefix.
+	List(ctx context.Context, prefix string) ([]Document, error)
+}
+
+// Tables is the part of a target that makes tables (collections, indexes, key spaces).
+type Tables interface {
+	// Shape describes a table as the target holds it, so that an alteration by hand changes the text.
+	Shape(ctx context.Context, table string) (shape string, exists bool, err error)
+	// Create makes a table that is absent; one that exists stays as it is.
+	Create(ctx context.Context, table Table) error
+	// Drop removes a table if it exists.
+	Drop(ctx context.Context, table string) error
+}
+
+// Store is a target. All methods may be called concurrently.
+type Store interface {
+	Rows
+	Documents
+	Tables
+	// Open connects; repeatable.
+	Open(ctx context.Context) error
+	Close() error
+}
+
+// Reader is a Store that can be read back: rows of a table, tombstones aside, in order of (document, key).
+type Reader interface {
+	Read(ctx context.Context, table string, each func(Item) error) error
+}
+
+// Table is a table and the name that it goes by in the target.
+type Table struct {
+	stream.Table
+	As string
+}
