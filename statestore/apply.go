@@ -77,5 +77,8 @@ func (p *pieces) commit() error {
 		}
 	}
 	p.done++
-	return p.txn.Commit()
+	if err := p.txn.Commit(); err != nil {
+		return err
+	}
+	return p.store.syncNames()
 }

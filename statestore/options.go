@@ -26,6 +26,7 @@ func options(dir string, log *slog.Logger) badger.Options {
 	o.DetectConflicts = false // one writer
 	// Without it a rotated log is never synced, so that a later one could survive an earlier one.
 	o.SyncWrites = true
+	o.VerifyValueChecksum = true // tables are verified before they are opened
 	o.MetricsEnabled = false
 	o.MemTableSize = memTable
 	o.NumMemtables = 1

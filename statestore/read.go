@@ -3,6 +3,7 @@ package statestore
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 
@@ -25,6 +26,9 @@ func (s *Store) Get(key []byte) (value []byte, ok bool, err error) {
 	}
 	if err == nil {
 		value, err = item.ValueCopy([]byte{})
+	}
+	if err == nil {
+		err = lost(item, value)
 	}
 	if err != nil {
 		return nil, false, s.readError(err)
@@ -56,6 +60,9 @@ func (s *Store) Scan(prefix, from []byte, each func(key, value []byte) (more boo
 func (s *Store) visit(item *badger.Item, each func(key, value []byte) (bool, error)) (more bool, err error) {
 	var failed error
 	err = item.Value(func(value []byte) error {
+		if err := lost(item, value); err != nil {
+			return err
+		}
 		more, failed = each(item.Key(), value)
 		return nil
 	})
@@ -63,6 +70,14 @@ func (s *Store) visit(item *badger.Item, each func(key, value []byte) (bool, err
 		return false, s.readError(err)
 	}
 	return more, failed
+}
+
+// lost finds a value that Badger can't read from its log of large values: it gives an empty one and no error.
+func lost(item *badger.Item, value []byte) error {
+	if len(value) == 0 && item.ValueSize() > 0 {
+		return damaged("the value log", "lacks the value of key %q", item.Key())
+	}
+	return nil
 }
 
 // start is the lowest key that a scan may show: reserved keys lie below it.
@@ -88,7 +103,11 @@ func (s *Store) Checkpoint() (c Checkpoint, ok bool, err error) {
 	return c, true, nil
 }
 
+// readError marks a directory whose data is damaged, so that the next Open wipes it.
 func (s *Store) readError(err error) error {
+	if errors.Is(err, errDamaged) {
+		err = errors.Join(fmt.Errorf("%w; the next start restores it from the changelog", err), writeFile(filepath.Join(s.dir, wipingFile), nil))
+	}
 	return &stream.Error{Op: "read state directory " + s.dir, Kind: stream.Internal, Err: err}
 }
 

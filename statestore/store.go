@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -20,6 +21,8 @@ type Store struct {
 	dir  string
 	db   *badger.DB
 	lock *os.File
+	// names are those of the files below data that were synced last.
+	names []string
 
 	beforePiece func(piece int) error // tests fail here, as a crash would
 }
@@ -33,20 +36,44 @@ func Open(dir string, identity Identity, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, openError(op, err)
 	}
-	err = dropEmpty(filepath.Join(dir, dataDir))
+	data := filepath.Join(dir, dataDir)
+	o := options(data, log)
+	if err = dropEmpty(data); err == nil {
+		err = verify(data, o)
+	}
 	if err != nil {
 		return nil, openError(op, errors.Join(err, lock.Close()))
 	}
-	db, err := badger.Open(options(filepath.Join(dir, dataDir), log))
+	db, err := badger.Open(o)
 	if err != nil {
 		return nil, openError(op, errors.Join(err, lock.Close()))
 	}
 	s := &Store{dir: dir, db: db, lock: lock}
 	s.gate.init()
-	if err := s.reclaim(); err != nil {
+	if err := errors.Join(s.reclaim(), syncDir(dir), s.syncNames()); err != nil {
 		return nil, openError(op, errors.Join(err, s.Close()))
 	}
 	return s, nil
+}
+
+// syncNames makes the names of the database's files durable when they changed. Badger syncs what it writes into a new log
+// but not the log's name: without this a later log could survive an earlier one, and a pointer the log that it points into
+// (docs/decisions/013).
+func (s *Store) syncNames() error {
+	data := filepath.Join(s.dir, dataDir)
+	found, err := os.ReadDir(data)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(found))
+	for i, f := range found {
+		names[i] = f.Name()
+	}
+	if slices.Equal(names, s.names) {
+		return nil
+	}
+	s.names = names
+	return syncDir(data)
 }
 
 // dropEmpty removes logs that a kill left without a byte, between their creation and their first extension: Badger

@@ -37,16 +37,17 @@ var layers = map[string]layer{
 	"cmd/freshet": {imports: append([]string{"operators/*", "sinks/*", "sources/files", "control",
 		"internal/history"}, lower...)},
 
-	"internal/lint":    {},
-	"internal/testenv": {aside: true},
-	"internal/torture": {aside: true},
-	"internal/e2e":     {aside: true},
-	"internal/upgrade": {aside: true},
-	"bench":            {aside: true},
-	"examples":         {aside: true},
-	"tools":            {aside: true},
-	"deploy":           {aside: true},
-	"docs":             {aside: true},
+	"internal/lint":      {},
+	"internal/testenv":   {aside: true},
+	"internal/torture":   {aside: true},
+	"internal/e2e":       {aside: true},
+	"internal/upgrade":   {aside: true},
+	"internal/powerloss": {aside: true},
+	"bench":              {aside: true},
+	"examples":           {aside: true},
+	"tools":              {aside: true},
+	"deploy":             {aside: true},
+	"docs":               {aside: true},
 }
 
 // layerOf finds the layer of a directory; an exact name goes before a pattern.
