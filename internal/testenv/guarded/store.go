@@ -65,6 +65,19 @@ func (s *Store) Inject(faults func(Call) Fault) {
 	s.faults = faults
 }
 
+// Tombstones counts those of a table.
+func (s *Store) Tombstones(table string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, r := range s.state.Tables[table].Rows {
+		if r.Deleted {
+			n++
+		}
+	}
+	return n
+}
+
 // Do carries a call out, with the faults that were injected.
 func (s *Store) Do(ctx context.Context, c Call) Answer {
 	s.mu.Lock()
