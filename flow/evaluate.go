@@ -41,7 +41,36 @@ func (p *Program) Evaluate(ctx context.Context, d stream.Document, calls stream.
 }
 
 func (p *Program) evaluate(ctx context.Context, d stream.Document, calls stream.Calls) ([]stream.Row, error) {
+	if len(p.steps) == 0 {
+		return p.formulaRows(d)
+	}
 	return p.newEvaluation(d, calls).all(ctx)
+}
+
+// formulaRows is all for a flow without nodes, in which a table has one row for a document or none.
+func (p *Program) formulaRows(d stream.Document) ([]stream.Row, error) {
+	e, s := &evaluation{p: p, doc: d}, p.scopes[0]
+	if keep, err := e.condition(p.source.where, s, 0); err != nil || !keep {
+		return nil, err
+	}
+	kept := make([]*table, 0, len(p.tables))
+	for _, t := range p.tables {
+		keep, err := e.condition(t.where, s, 0)
+		if err != nil {
+			return nil, err
+		}
+		if keep {
+			kept = append(kept, t)
+		}
+	}
+	rows := make([]stream.Row, len(kept))
+	for i, t := range kept {
+		var err error
+		if rows[i], err = e.row(t, 0); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 func (p *Program) newEvaluation(d stream.Document, calls stream.Calls) *evaluation {

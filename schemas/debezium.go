@@ -21,6 +21,7 @@ type Debezium struct {
 	prefix   string
 	fields   []stream.Field
 	index    map[string]int // of fields, by name; nil: none declared
+	rank     []int          // of fields: their places in order of name
 	missing  unavailable
 	decimals decimalText
 	schemas  schemaCache
@@ -43,7 +44,21 @@ func NewDebezium(source string, fields []stream.Field, s stream.Settings) *Debez
 	for i, f := range fields {
 		d.index[f.Name] = i
 	}
+	d.rank = ranks(fields)
 	return d
+}
+
+// ranks are the places of fields in order of name.
+func ranks(fields []stream.Field) []int {
+	rank := make([]int, len(fields))
+	for i, f := range fields {
+		for _, other := range fields {
+			if other.Name < f.Name {
+				rank[i]++
+			}
+		}
+	}
+	return rank
 }
 
 // Decode implements stream.Decoder. It copies nothing of the record but the document ID, and the image of a wrapped one.

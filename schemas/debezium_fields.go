@@ -3,6 +3,7 @@ package schemas
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -50,16 +51,19 @@ func (d *Debezium) row(c *stream.Change) ([]byte, *rowSchema, error) {
 
 // columns gathers the decoded columns of one row.
 type columns struct {
-	entries []stream.Entry
+	entries []stream.Entry // with declared fields: by rank, those that are missing without a key
 	missing []string
 	seen    []bool // by index of the declared field
 	err     error
 }
 
 func (d *Debezium) decode(after gjson.Result, schema *rowSchema) (stream.Value, []string, error) {
-	out := columns{entries: make([]stream.Entry, 0, 16), seen: make([]bool, len(d.fields))}
+	out := columns{}
+	if d.index != nil {
+		out.seen, out.entries = make([]bool, len(d.fields)), make([]stream.Entry, len(d.fields))
+	}
 	after.ForEach(func(key, v gjson.Result) bool {
-		d.column(&out, wellFormed(key.Str), v, schema)
+		d.column(&out, key.Str, v, schema)
 		return out.err == nil
 	})
 	if out.err == nil {
@@ -70,11 +74,13 @@ func (d *Debezium) decode(after gjson.Result, schema *rowSchema) (stream.Value, 
 
 func (d *Debezium) column(out *columns, name string, v gjson.Result, schema *rowSchema) {
 	i, declared := d.index[name]
-	if d.index != nil && !declared {
+	switch {
+	case declared:
+		name, out.seen[i] = d.fields[i].Name, true
+	case d.index != nil:
 		return
-	}
-	if declared {
-		out.seen[i] = true
+	default:
+		name = wellFormed(name)
 	}
 	if d.missing.is(v) {
 		out.missing = append(out.missing, name)
@@ -94,10 +100,14 @@ func (d *Debezium) column(out *columns, name string, v gjson.Result, schema *row
 		out.err = fmt.Errorf("column %s: %w", name, out.err)
 		return
 	}
+	if declared {
+		out.entries[d.rank[i]] = stream.Entry{Key: name, Value: x}
+		return
+	}
 	out.entries = append(out.entries, stream.Entry{Key: name, Value: x})
 }
 
-// absent makes declared fields that the row doesn't have null, where they may be.
+// absent makes declared fields that the row doesn't have null, where they may be, and leaves out those that are missing.
 func (d *Debezium) absent(out *columns) {
 	for i, f := range d.fields {
 		if out.seen[i] {
@@ -108,7 +118,10 @@ func (d *Debezium) absent(out *columns) {
 				f.Name, f.Type, f.Type)
 			return
 		}
-		out.entries = append(out.entries, stream.Entry{Key: f.Name})
+		out.entries[d.rank[i]].Key = f.Name
+	}
+	if len(out.missing) > 0 {
+		out.entries = slices.DeleteFunc(out.entries, func(e stream.Entry) bool { return e.Key == "" })
 	}
 }
 

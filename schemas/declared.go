@@ -183,6 +183,9 @@ func (d decimalText) decimalText(v gjson.Result, scale int) (stream.Value, error
 	if d == decimalDigits {
 		return digits, err
 	}
+	if err == nil && strings.ContainsAny(v.Str, ".-") && d == decimalAuto {
+		return digits, nil // neither is in base64's alphabet
+	}
 	_, notBase64 := base64.StdEncoding.DecodeString(v.Str)
 	if d == decimalPrecise || err != nil {
 		return unscaled(v, scale)
@@ -214,10 +217,10 @@ func decimalOf(s string) (stream.Value, error) {
 
 // rescale writes x with exactly scale digits after the point; digits other than zero are never dropped.
 func rescale(x stream.Value, scale int) (stream.Value, error) {
-	u, have := x.Decimal()
-	if have == scale {
+	if x.Scale() == scale {
 		return x, nil
 	}
+	u, have := x.Decimal()
 	power := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(scale-have, have-scale))), nil)
 	if scale > have {
 		return stream.DecimalOf(u.Mul(u, power), scale), nil

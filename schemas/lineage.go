@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -29,5 +30,46 @@ func LineageOf(document string, p stream.Position, revision string, nodes []stre
 	return l
 }
 
-// JSON returns the lineage as row records and targets hold it.
-func (l Lineage) JSON() ([]byte, error) { return json.Marshal(l) }
+// JSON returns the lineage as row records and targets hold it: as json.Marshal writes it, without its reflection, since
+// every row written has one.
+func (l Lineage) JSON() ([]byte, error) {
+	b := make([]byte, 0, 192+len(l.Document)+len(l.Topic)+len(l.Position)+64*len(l.Nodes))
+	b = appendMarshalled(append(b, `{"document":`...), l.Document)
+	b = appendMarshalled(append(b, `,"topic":`...), l.Topic)
+	b = strconv.AppendInt(append(b, `,"partition":`...), int64(l.Partition), 10)
+	b = strconv.AppendInt(append(b, `,"offset":`...), l.Offset, 10)
+	if l.Position != "" {
+		b = appendMarshalled(append(b, `,"position":`...), l.Position)
+	}
+	if l.Time != "" {
+		b = appendMarshalled(append(b, `,"time":`...), l.Time)
+	}
+	b = appendMarshalled(append(b, `,"revision":`...), l.Revision)
+	b = append(b, `,"nodes":`...)
+	if len(l.Nodes) == 0 {
+		return append(b, emptyNodes(l.Nodes)...), nil
+	}
+	nodes, err := json.Marshal(l.Nodes)
+	return append(append(b, nodes...), '}'), err
+}
+
+func emptyNodes(nodes []stream.NodeLineage) string {
+	if nodes == nil {
+		return "null}"
+	}
+	return "[]}"
+}
+
+// appendMarshalled appends s as json.Marshal writes it.
+func appendMarshalled(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			text, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // a string can always be written
+			}
+			return append(b, text...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"math/bits"
 	"time"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -61,12 +62,24 @@ func appendValue(b []byte, v stream.Value) ([]byte, error) {
 }
 
 func appendDecimal(b []byte, v stream.Value) ([]byte, error) {
+	if n, scale, ok := v.Decimal64(); ok && scale >= math.MinInt32 && scale <= math.MaxInt32 {
+		b = appendBigEndian(appendLong(b, branchDecimal), n)
+		return appendLong(b, int64(scale)), nil
+	}
 	u, scale := v.Decimal()
 	if scale > math.MaxInt32 || scale < math.MinInt32 {
 		return b, fmt.Errorf("a decimal of scale %d can't be written", scale)
 	}
 	b = appendLong(b, branchDecimal)
 	return appendLong(appendText(b, string(bigEndian(u))), int64(scale)), nil
+}
+
+// appendBigEndian appends the shortest two's complement of n, with its length.
+func appendBigEndian(b []byte, n int64) []byte {
+	size := bits.Len64(uint64(n^n>>63))/8 + 1
+	var all [8]byte
+	binary.BigEndian.PutUint64(all[:], uint64(n))
+	return append(appendLong(b, int64(size)), all[8-size:]...)
 }
 
 // bigEndian is the shortest two's complement of n.

@@ -70,12 +70,21 @@ func EncodeDelete(id stream.RowID, i, n int) stream.Record {
 }
 
 func rowHeaders(id stream.RowID, i, n int) []stream.Header {
-	unit := strconv.AppendInt(nil, int64(i), 10)
+	b := make([]byte, 0, len(format1)+len(id.Table)+len(id.Document)+8) // one buffer for all values
+	cut := func(from int) []byte { return b[from:len(b):len(b)] }
+	b = append(b, format1...)
+	format := cut(0)
+	b = append(b, id.Table...)
+	table := cut(len(format1))
+	b = append(b, id.Document...)
+	document := cut(len(b) - len(id.Document))
+	at := len(b)
+	b = strconv.AppendInt(append(strconv.AppendInt(b, int64(i), 10), '/'), int64(n), 10)
 	return []stream.Header{
-		{Key: HeaderFormat, Value: []byte(format1)},
-		{Key: HeaderTable, Value: []byte(id.Table)},
-		{Key: HeaderDocument, Value: []byte(id.Document)},
-		{Key: HeaderUnit, Value: strconv.AppendInt(append(unit, '/'), int64(n), 10)},
+		{Key: HeaderFormat, Value: format},
+		{Key: HeaderTable, Value: table},
+		{Key: HeaderDocument, Value: document},
+		{Key: HeaderUnit, Value: cut(at)},
 	}
 }
 

@@ -1,6 +1,7 @@
 package schemas_test
 
 import (
+	"encoding/json"
 	"math"
 	"math/big"
 	"reflect"
@@ -257,4 +258,22 @@ func jsonOf(l schemas.Lineage) []byte {
 		panic(err)
 	}
 	return text
+}
+
+// TestLineageIsJSON: the lineage is written as encoding/json writes it.
+func TestLineageIsJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "plain", "a<b>&c", "quote\" \\ \u2028", "\xff"}))
+		nodes := rapid.SampledFrom([][]stream.NodeLineage{nil, {}, {{Node: "n", Operator: "embed", Version: 2, Model: "<m>"}, {Node: "o"}}})
+		l := schemas.Lineage{Document: text.Draw(t, "document"), Topic: text.Draw(t, "topic"), Partition: rapid.Int32().Draw(t, "partition"),
+			Offset: rapid.Int64().Draw(t, "offset"), Position: text.Draw(t, "position"), Time: text.Draw(t, "time"),
+			Revision: text.Draw(t, "revision"), Nodes: nodes.Draw(t, "nodes")}
+		want, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := l.JSON(); err != nil || string(got) != string(want) {
+			t.Fatalf("%s, %v; want %s", got, err, want)
+		}
+	})
 }

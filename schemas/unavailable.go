@@ -19,6 +19,7 @@ const defaultPlaceholder = "__debezium_unavailable_value"
 // made from it, or of its bytes as numbers.
 type unavailable struct {
 	texts map[string]bool
+	long  int    // bytes of the longest text
 	bytes string // "95,95,100,..."
 }
 
@@ -31,6 +32,7 @@ func unavailableForms(p string) unavailable {
 	for _, text := range []string{p, base64.StdEncoding.EncodeToString([]byte(p)),
 		base64.URLEncoding.EncodeToString([]byte(p)), hex.EncodeToString([]byte(p)), nameUUID(p)} {
 		u.texts[text] = true
+		u.long = max(u.long, len(text))
 	}
 	return u
 }
@@ -57,7 +59,7 @@ func (u *unavailable) is(v gjson.Result) bool {
 }
 
 func (u *unavailable) text(s string) bool {
-	return u.texts[s] || len(s) > 0 && s[0] == '{' && u.mapped(gjson.Parse(s))
+	return len(s) <= u.long && u.texts[s] || len(s) > 0 && s[0] == '{' && u.mapped(gjson.Parse(s))
 }
 
 func (u *unavailable) mapped(v gjson.Result) bool {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,4 +162,21 @@ func TestRowFingerprints(t *testing.T) {
 			t.Errorf("%v has the fingerprint of %v", other, row)
 		}
 	}
+}
+
+// Decimals of few digits are read without big numbers, to the same values.
+func TestShortDecimals(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?[0-9_+ -]{0,20}(\.-?[0-9]{0,5})?`).Draw(t, "text")
+		whole, frac, _ := strings.Cut(text, ".")
+		n, ok := new(big.Int).SetString(whole+frac, 10)
+		ok = ok && !strings.ContainsAny(text, "_+ ") && !strings.HasPrefix(frac, "-")
+		v, got := stream.ParseDecimal(text)
+		if got != ok || ok && (v != stream.DecimalOf(n, len(frac)) || v.Scale() != len(frac)) {
+			t.Fatalf("%q: %v %t, want %v %t", text, v, got, n, ok)
+		}
+		if small, scale, fits := v.Decimal64(); ok && (fits != n.IsInt64() || fits && (small != n.Int64() || scale != len(frac))) {
+			t.Fatalf("%q: %d %d %t", text, small, scale, fits)
+		}
+	})
 }

@@ -183,6 +183,23 @@ func (v Value) Decimal() (unscaled *big.Int, scale int) {
 	return u, int(int64(v.n))
 }
 
+// Scale returns a Decimal's scale, else 0.
+func (v Value) Scale() int {
+	if v.kind != Decimal {
+		return 0
+	}
+	return int(int64(v.n))
+}
+
+// Decimal64 returns a Decimal whose unscaled number fits into 64 bits; ok is false for any other value.
+func (v Value) Decimal64() (unscaled int64, scale int, ok bool) {
+	if v.kind != Decimal {
+		return 0, 0, false
+	}
+	n, err := strconv.ParseInt(v.s, 10, 64)
+	return n, int(int64(v.n)), err == nil
+}
+
 // Len returns the number of items of a list or map, the bytes of a string or bytes, else 0.
 func (v Value) Len() int {
 	switch {
@@ -312,9 +329,32 @@ func decimalText(digits string, scale int) string {
 // ParseDecimal reads plain decimal digits such as "-12.50", keeping the scale written. ok is false for anything else.
 func ParseDecimal(text string) (v Value, ok bool) {
 	whole, frac, _ := strings.Cut(text, ".")
+	if digits, ok := shortDigits(whole + frac); ok && !strings.HasPrefix(frac, "-") {
+		return Value{kind: Decimal, n: uint64(len(frac)), s: digits}, true
+	}
 	u, ok := new(big.Int).SetString(whole+frac, 10)
 	if !ok || strings.ContainsAny(text, "_+ ") || strings.HasPrefix(frac, "-") {
 		return Value{}, false
 	}
 	return DecimalOf(u, len(frac)), true
+}
+
+// shortDigits writes up to 18 digits, of which a minus may come first, as a big.Int would; ok is false for any other text.
+func shortDigits(text string) (_ string, ok bool) {
+	digits := strings.TrimPrefix(text, "-")
+	if len(digits) == 0 || len(digits) > 18 {
+		return "", false
+	}
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return "", false
+		}
+	}
+	if digits[0] != '0' {
+		return text, true
+	}
+	if digits = strings.TrimLeft(digits, "0"); digits == "" {
+		return "0", true
+	}
+	return text[:len(text)-len(strings.TrimPrefix(text, "-"))] + digits, true
 }

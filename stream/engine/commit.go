@@ -25,6 +25,9 @@ func (t *Tx) commit(d *document) {
 		p.headers.drop(d.id)
 	default:
 		p.headers.put(d.header)
+		if h := &d.header; !h.Image.IsZero() && h.Failed == nil && d.sight != (sight{}) {
+			p.headers.note(d.id, d.sight) // the next record that repeats it is known at a glance
+		}
 	}
 	delete(p.running, d.fp)
 	if d.outcome == waiting {

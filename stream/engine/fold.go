@@ -35,8 +35,9 @@ type document struct {
 	encoded   []byte // canonical encoding of input
 	inputFP   stream.Fingerprint
 	image     stream.Fingerprint
-	loaded    bool // input holds the current fields
-	folded    int  // changes folded in this transaction
+	sight     sight // of the record that image comes from
+	loaded    bool  // input holds the current fields
+	folded    int   // changes folded in this transaction
 	deleted   bool
 	gone      bool // a delete was folded in this transaction: rows from before it go, whatever came after it
 	position  stream.Position
@@ -149,12 +150,15 @@ func (t *Tx) remember(c *stream.Change) {
 		t.p.headers.remember(c.Document, c.Image)
 		return
 	}
-	t.p.headers.note(c.Document, c.Record.Key, c.Image)
+	t.p.headers.note(c.Document, t.p.headers.sight(c.Record.Key, c.Image))
 }
 
 // merge replaces the input, but for the fields that the source did not send: those keep their stored value.
 func (t *Tx) merge(d *document, c *stream.Change, image stream.Fingerprint, fields stream.Value, unavailable []string) error {
 	d.fold(*c)
+	if t.p.glancer != nil {
+		d.sight = t.p.headers.sight(c.Record.Key, c.Image)
+	}
 	if len(unavailable) == 0 && !t.p.config.Program.ReadsRecord() {
 		d.input, d.loaded, d.deleted, d.image = fields, true, false, image
 		return nil

@@ -79,13 +79,24 @@ func (c *headerCache) remember(id string, image []byte) {
 // seen is repeats for a record whose key alone names its document: it needs no document ID. The digest covers the key, so
 // that a document whose ID several keys give is found by the one that was noted.
 func (c *headerCache) seen(key, image []byte) bool {
+	s := c.sight(key, image)
+	h := c.byKey[s.key]
+	return h != nil && h.quick != digest{} && h.quick == s.quick
+}
+
+// sight is what note keeps of a record: a hash of its key, and the digest of key and image.
+type sight struct {
+	key   uint64
+	quick digest
+}
+
+func (c *headerCache) sight(key, image []byte) sight {
 	k := c.digest(key)
-	h := c.byKey[k[0]]
-	return h != nil && h.quick != digest{} && h.quick == k.with(c.digest(image))
+	return sight{k[0], k.with(c.digest(image))}
 }
 
 // note is remember for such a record.
-func (c *headerCache) note(id string, key, image []byte) {
+func (c *headerCache) note(id string, s sight) {
 	h := c.byID[id]
 	if h == nil {
 		return
@@ -93,8 +104,7 @@ func (c *headerCache) note(id string, key, image []byte) {
 	if len(c.byKey) >= 2*cacheHeaders {
 		clear(c.byKey)
 	}
-	k := c.digest(key)
-	h.quick, c.byKey[k[0]] = k.with(c.digest(image)), h
+	h.quick, c.byKey[s.key] = s.quick, h
 }
 
 // with combines the digests of two parts.

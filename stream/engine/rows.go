@@ -45,27 +45,44 @@ func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]*
 
 // diff returns what leads from the rows held to those of now, in order of (table, key).
 func diff(document string, held, now []emittedRow, rows []stream.Row) []rowChange {
-	type key struct{ table, key string }
-	old := make(map[key]stream.Fingerprint, len(held))
-	for _, r := range held {
-		old[key{r.Table, r.Key}] = r.Fingerprint
-	}
 	var changes []rowChange
+	before, after := finder(held), finder(now)
 	for i, r := range now {
-		fp, ok := old[key{r.Table, r.Key}]
-		if !ok || fp != r.Fingerprint {
+		j := before(r)
+		if j < 0 || held[j].Fingerprint != r.Fingerprint {
 			id := stream.RowID{Table: r.Table, Document: document, Key: r.Key}
-			changes = append(changes, rowChange{id, &rows[i], r.Fingerprint, !ok})
+			changes = append(changes, rowChange{id, &rows[i], r.Fingerprint, j < 0})
 		}
-		delete(old, key{r.Table, r.Key})
 	}
-	for k := range old {
-		changes = append(changes, rowChange{id: stream.RowID{Table: k.table, Document: document, Key: k.key}})
+	for _, r := range held {
+		if after(r) < 0 {
+			changes = append(changes, rowChange{id: stream.RowID{Table: r.Table, Document: document, Key: r.Key}})
+		}
 	}
 	slices.SortFunc(changes, func(a, b rowChange) int {
 		return cmp.Or(strings.Compare(a.id.Table, b.id.Table), strings.Compare(a.id.Key, b.id.Key))
 	})
 	return changes
+}
+
+// finder returns a function that finds the row of the same table and key, -1 when there is none.
+func finder(rows []emittedRow) func(emittedRow) int {
+	if len(rows) <= fewRows {
+		return func(r emittedRow) int {
+			return slices.IndexFunc(rows, func(o emittedRow) bool { return o.Table == r.Table && o.Key == r.Key })
+		}
+	}
+	type id struct{ table, key string }
+	at := make(map[id]int, len(rows))
+	for i, r := range rows {
+		at[id{r.Table, r.Key}] = i
+	}
+	return func(r emittedRow) int {
+		if i, ok := at[id{r.Table, r.Key}]; ok {
+			return i
+		}
+		return -1
+	}
 }
 
 // encodeRows makes the records of a unit. All rows of one table share their lineage.

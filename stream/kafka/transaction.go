@@ -118,12 +118,13 @@ func (p *Processor) plan(o *owned, tx *engine.Tx) (w *written, err error) {
 // produce sends all records and waits until they are acknowledged.
 func (p *Processor) produce(ctx context.Context, all []*written) error {
 	first := kgo.AbortingFirstErrPromise(p.gts.Client())
+	rows, changelog := rowsTopic(p.c.Topics.Flow), changelogTopic(p.c.Topics.Flow)
 	send := func(r *kgo.Record) { p.gts.Produce(ctx, r, first.Promise()) }
 	var acknowledged atomic.Int64
 	sideBySide(all, func(w *written) {
 		for i := range w.out.Rows {
 			done := first.Promise()
-			p.gts.Produce(ctx, toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &w.out.Rows[i]), func(r *kgo.Record, err error) {
+			p.gts.Produce(ctx, toKafka(rows, w.owned.id, &w.out.Rows[i]), func(r *kgo.Record, err error) {
 				done(r, err)
 				if acknowledged.Add(1) == 2 {
 					p.c.At("F3")
@@ -132,13 +133,15 @@ func (p *Processor) produce(ctx context.Context, all []*written) error {
 		}
 		if w.mark {
 			mark := schemas.EncodeMark(schemas.MarkGenerationPass, p.c.Topics.Generation.Generation)
-			send(toKafka(rowsTopic(p.c.Topics.Flow), w.owned.id, &mark))
+			send(toKafka(rows, w.owned.id, &mark))
 		}
 	})
 	p.c.At("F4")
 	sideBySide(all, func(w *written) {
-		for _, e := range w.out.Entries {
-			send(&kgo.Record{Topic: changelogTopic(p.c.Topics.Flow), Partition: w.owned.id, Key: e.Key, Value: e.Value})
+		records := make([]kgo.Record, len(w.out.Entries))
+		for i, e := range w.out.Entries {
+			records[i] = kgo.Record{Topic: changelog, Partition: w.owned.id, Key: e.Key, Value: e.Value}
+			send(&records[i])
 		}
 	})
 	p.c.At("F5")
@@ -147,7 +150,7 @@ func (p *Processor) produce(ctx context.Context, all []*written) error {
 		if err != nil {
 			return err
 		}
-		w.progress = toKafka(changelogTopic(p.c.Topics.Flow), w.owned.id, &progress)
+		w.progress = toKafka(changelog, w.owned.id, &progress)
 		send(w.progress)
 	}
 	if err := p.gts.Client().Flush(ctx); err != nil {
@@ -172,8 +175,11 @@ func (p *Processor) progress(w *written) schemas.Progress {
 
 func toKafka(topic string, partition int32, r *stream.Record) *kgo.Record {
 	out := &kgo.Record{Topic: topic, Partition: partition, Key: r.Key, Value: r.Value}
-	for _, h := range r.Headers {
-		out.Headers = append(out.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	if len(r.Headers) > 0 {
+		out.Headers = make([]kgo.RecordHeader, len(r.Headers))
+	}
+	for i, h := range r.Headers {
+		out.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
 	}
 	return out
 }
