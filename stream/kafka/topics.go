@@ -172,10 +172,18 @@ func ensureTopics(ctx context.Context, adm *kadm.Client, flow string, source Sou
 	return t, t.describe(ctx, adm, source)
 }
 
+// offsetsWithin is how long a broker may take to make its offsets topic, when it is first asked for offsets.
+const offsetsWithin = time.Minute
+
 // sameSource refuses a flow whose processors have read another topic so far: where they are means nothing in this one.
 func sameSource(ctx context.Context, adm *kadm.Client, t Topics) error {
 	group := ProcessorGroup(t.Flow)
-	held, err := adm.FetchOffsets(ctx, group)
+	within, cancel := context.WithTimeout(ctx, offsetsWithin)
+	defer cancel()
+	held, err := adm.FetchOffsets(within, group)
+	for kerr.IsRetriable(err) && pause(within, 100*time.Millisecond) == nil {
+		held, err = adm.FetchOffsets(within, group)
+	}
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return &stream.Error{Op: "read the offsets of group " + group, Kind: stream.Transient, Err: err}
 	}
