@@ -69,7 +69,9 @@ func (c *ProcessorConfig) defaults() {
 	if !c.pointed {
 		c.At = func(string) {}
 	}
-	c.Engine.MaxRecord = MaxRecord
+	if c.Engine.MaxRecord == 0 {
+		c.Engine.MaxRecord = MaxRecord
+	}
 }
 
 // Processor is one replica of a flow's processor.
@@ -84,6 +86,7 @@ type Processor struct {
 	gts    *kgo.GroupTransactSession
 	assign *assignment
 	begun  time.Time // the last transaction
+	aborts int       // transactions aborted since the last one that committed
 
 	mu        sync.Mutex // guards what follows against readers of Status
 	parts     map[int32]*owned

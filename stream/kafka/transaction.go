@@ -47,9 +47,10 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 		return err
 	}
 	if !ok {
-		return p.aborted(r, failure)
+		return p.aborted(ctx, r, failure)
 	}
 	p.c.At("F11")
+	p.aborts = 0
 	p.Metrics.Commits.Add(1)
 	return p.apply(all)
 }
@@ -154,7 +155,7 @@ func (p *Processor) produce(ctx context.Context, all []*written) error {
 		send(w.progress)
 	}
 	if err := p.gts.Client().Flush(ctx); err != nil {
-		return errors.Join(err, first.Err())
+		return err // asked to stop while no broker answers: what was sent once is never given up, so nobody waits for it
 	}
 	return first.Err()
 }
@@ -207,21 +208,27 @@ func (p *Processor) offsets(all []*written) func(*kmsg.TxnOffsetCommitRequest) e
 }
 
 // aborted drops the round; the session has rewound to what is committed.
-func (p *Processor) aborted(r *round, failure error) error {
+//
+// While the group rebalances, each transaction is aborted as soon as it ends, and a rebalance may take until a dead
+// member's session ends: what is done again waits a little longer each time, or aborted records would fill the log.
+func (p *Processor) aborted(ctx context.Context, r *round, failure error) error {
 	p.Metrics.Aborts.Add(1)
 	for _, tx := range r.txs {
 		tx.Abort(p.c.Evaluator)
 	}
 	p.rewind()
-	if failure == nil {
+	switch {
+	case failure == nil:
 		p.log.Info("a transaction was aborted, since partitions moved; it is done again", "flow", p.c.Topics.Flow)
-		return nil
-	}
-	if retriable(failure) {
+	case retriable(failure):
 		p.log.Warn("a transaction was aborted; it is done again", "flow", p.c.Topics.Flow, "error", failure)
-		return nil
+	default:
+		return fmt.Errorf("write a transaction: %w", failure)
 	}
-	return fmt.Errorf("write a transaction: %w", failure)
+	wait := min(time.Duration(p.aborts)*50*time.Millisecond, time.Second)
+	p.aborts++
+	_ = pause(ctx, wait) // when ctx ends, so does the session
+	return nil
 }
 
 // rewind lets every partition be read again from what is committed; the session itself does not know where a partition
