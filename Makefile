@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo components test powerloss bench fmt lint clean
+.PHONY: help build demo components test sim powerloss bench fmt lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,7 +22,12 @@ components: ## install the real components that tests start, into the cache dire
 
 test: components ## install what the tests need and run all of them
 	$(GO) vet ./...
+	$(GO) vet -tags synctests ./internal/sim
 	$(GO) run ./internal/testenv/suites
+
+sim: ## run N simulated runs with faults (3000), or one again: SEED=17
+	$(GO) vet -tags synctests ./internal/sim
+	$(GO) test -tags synctests -count=1 -timeout=24h -v ./internal/sim -runs=$(or $(N),3000) -seed=$(or $(SEED),0)
 
 powerloss: ## cut the power of store directories N times (500)
 	FRESHET_POWERLOSS=$(or $(N),500) $(GO) test ./internal/powerloss -run TestPowerLoss -count=1 -v -timeout=60m

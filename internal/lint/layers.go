@@ -39,6 +39,7 @@ var layers = map[string]layer{
 
 	"internal/lint":      {},
 	"internal/testenv":   {aside: true},
+	"internal/sim":       {aside: true},
 	"internal/torture":   {aside: true},
 	"internal/e2e":       {aside: true},
 	"internal/upgrade":   {aside: true},

@@ -27,6 +27,7 @@ type suite struct {
 	name     string
 	packages []string
 	flags    []string
+	args     []string // for the tests themselves
 }
 
 func main() {
@@ -88,7 +89,10 @@ func findSuites(ctx context.Context) ([]suite, error) {
 			cheap.packages = append(cheap.packages, path)
 		}
 	}
-	return []suite{cheap, real}, nil
+	// Its files have a build tag, without which it has no tests.
+	simulation := suite{name: "simulation", packages: []string{"./internal/sim"}, flags: []string{"-tags=synctests", "-timeout=30m", "-count=1"},
+		args: []string{"-runs=3000"}}
+	return []suite{cheap, simulation, real}, nil
 }
 
 // run runs one suite; a failed test is in the report, not an error.
@@ -97,7 +101,7 @@ func run(ctx context.Context, s suite, total *report) error {
 		return nil
 	}
 	fmt.Fprintf(total.out, "== %s: %d packages\n", s.name, len(s.packages))
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"test", "-json"}, s.flags...), s.packages...)...)
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"test", "-json"}, s.flags, s.packages, s.args)...)
 	cmd.Stderr = os.Stderr
 	events, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,125 @@
+//go:build synctests
+
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	seedFlag = flag.Uint64("seed", 0, "replay this seed alone")
+	runsFlag = flag.Int("runs", 40, "number of runs")
+	fromFlag = flag.Uint64("from", 1, "first seed")
+)
+
+const (
+	leastFaults  = 3
+	leastChanges = 500
+)
+
+// tally is what all runs did together.
+type tally struct {
+	mu      sync.Mutex
+	runs    int
+	faults  int
+	changes int
+	triples map[triple]int
+	haunts  int
+	failed  []uint64
+	texts   []string // of the runs that failed
+}
+
+// TestSim plays one run per seed. A failing seed is printed; `-seed N -v` plays it again.
+func TestSim(t *testing.T) {
+	sum := &tally{triples: map[triple]int{}}
+	if *seedFlag != 0 {
+		one(t, *seedFlag, slog.New(slog.NewTextHandler(os.Stderr, nil)), sum)
+		sum.report(t)
+		return
+	}
+	var next atomic.Uint64
+	next.Store(*fromFlag)
+	end := *fromFlag + uint64(*runsFlag)
+	t.Run("seeds", func(t *testing.T) {
+		for worker := range 2 {
+			t.Run(fmt.Sprint(worker), func(t *testing.T) {
+				t.Parallel()
+				for seed := next.Add(1) - 1; seed < end; seed = next.Add(1) - 1 {
+					one(t, seed, slog.New(slog.DiscardHandler), sum)
+				}
+			})
+		}
+	})
+	sum.report(t)
+}
+
+// one plays one seed.
+func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally) {
+	hung := time.AfterFunc(time.Minute, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
+	defer hung.Stop()
+	defer func() {
+		if e := recover(); e != nil {
+			panic(fmt.Sprintf("seed %d: %v", seed, e))
+		}
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, seed, log)
+		w.play()
+		w.close()
+		sum.add(seed, w)
+	})
+}
+
+func (s *tally) add(seed uint64, w *world) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	faults := 0
+	for k, n := range w.sprung {
+		s.triples[k] += n
+		faults += n
+	}
+	changes := 0
+	for _, n := range w.model.sent {
+		changes += int(n)
+	}
+	s.haunts += w.haunts
+	s.runs, s.faults, s.changes = s.runs+1, s.faults+faults, s.changes+changes
+	for _, target := range w.targets {
+		w.wrong = append(w.wrong, target.faults...)
+	}
+	if faults < leastFaults || changes < leastChanges {
+		w.fault("only %d faults and %d changes", faults, changes)
+	}
+	if len(w.wrong) > 0 {
+		s.failed = append(s.failed, seed)
+		s.texts = append(s.texts, fmt.Sprintf("seed %d: %d violations (again with: make sim SEED=%d), after %v:\n%s", seed, len(w.wrong), seed,
+			slices.Collect(maps.Keys(w.sprung)), strings.Join(w.wrong[:min(3, len(w.wrong))], "\n")))
+	}
+}
+
+func (s *tally) report(t *testing.T) {
+	for _, text := range s.texts {
+		t.Error(text)
+	}
+	kinds := map[string]int{}
+	for k, n := range s.triples {
+		kinds[k.fault] += n
+	}
+	for _, k := range slices.Sorted(maps.Keys(kinds)) {
+		t.Logf("%7d %s", kinds[k], k)
+	}
+	t.Logf("%d runs, %d changes, %d faults, %d distinct (fault, point, partition), %d restarts for a dead member that the broker waited for, "+
+		"%d runs with violations %v", s.runs, s.changes, s.faults, len(s.triples), s.haunts, len(s.failed), s.failed)
+}

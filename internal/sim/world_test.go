@@ -1,0 +1,338 @@
+//go:build synctests
+
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/stream/kafka"
+)
+
+const (
+	flowName = "sim"
+	maxRow   = 2048 // bytes of a row record, in place of 16 MiB
+	// patience is when a run gives up waiting. In virtual time it costs little.
+	patience = 10 * time.Minute
+)
+
+// target is a place that rows are delivered to. It outlives processes.
+type target interface {
+	// next returns the stored offset of every partition that is not being rebuilt.
+	next() map[int32]int64
+	// all returns what a reader sees: document → key → text.
+	all() map[string]map[string]string
+	// problems returns what was seen that must not be.
+	problems() []string
+}
+
+// world is one run: the broker, the targets, the model, and the processes as they come and go.
+type world struct {
+	t          testing.TB
+	rng        *rand.Rand
+	network    *kfake.VirtualNetwork
+	broker     *kfake.Cluster
+	flow       kafka.Cluster
+	topics     kafka.Topics
+	source     kafka.Source
+	client     *kgo.Client
+	log        *slog.Logger
+	model      *model
+	author     *author
+	targets    []*table
+	mood       mood
+	static     bool // replicas are static members
+	maxPoll    int
+	partitions int32
+	skew       time.Duration
+	disks      map[int]disk // by replica, while none of its processes runs
+	starts     int
+	haunts     int // restarts since the broker waited for a dead member
+
+	mu      sync.Mutex
+	running []*process
+	ghosts  []*process
+	trap    *trap
+	sprung  map[triple]int
+	rows    *history // of the rows topic
+	wrong   []string
+}
+
+// triple is what was injected, where, and to which partition.
+type triple struct {
+	fault, point string
+	partition    int32
+}
+
+// trap waits for a process to reach a point with a partition.
+type trap struct {
+	triple
+	target string // of a delivery's point; "": any
+	skip   int    // so many times it is passed
+	spring func(p *process) error
+	done   chan struct{}
+}
+
+func newWorld(t testing.TB, seed uint64, log *slog.Logger) *world {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	w := &world{t: t, rng: rng, network: &kfake.VirtualNetwork{}, log: log, model: newModel(), disks: map[int]disk{},
+		sprung: map[triple]int{}, static: rng.IntN(2) == 0, maxPoll: 20 + rng.IntN(200), partitions: 2 + rng.Int32N(3),
+		source: kafka.Source{Topic: flowName + ".files.page", Ours: true}}
+	w.source.Planned = w.partitions
+	w.author = newAuthor(rng, w.partitions)
+	w.targets = []*table{newTable("left", w.model), newTable("right", w.model)}
+	var err error
+	w.broker, err = kfake.NewCluster(kfake.NumBrokers(1+rng.IntN(2)), kfake.Ports(9092, 9093), kfake.ListenFn(w.network.Listen),
+		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "9000000000000"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.flow = kafka.Cluster{Brokers: w.broker.ListenAddrs(), Dial: w.network.DialContext, Log: log}
+	w.ensure()
+	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.flow.Brokers...), kgo.Dialer(w.network.DialContext), kgo.DisableClientMetrics(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(w.source.Topic),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) ensure() {
+	var err error
+	if w.topics, err = w.flow.EnsureTopics(context.Background(), flowName, w.source); err != nil {
+		w.t.Fatal(err)
+	}
+	w.rows = newHistory(w.model)
+}
+
+// close ends all that runs, so that the bubble can end.
+func (w *world) close() {
+	for _, p := range w.live() {
+		p.link.sever()
+		p.stop()
+	}
+	for _, p := range w.ghosts {
+		p.group.Wait()
+		p.ev.Wait()
+	}
+	w.client.Close()
+	w.broker.Close()
+}
+
+func (w *world) now() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.skew).UnixNano()
+}
+
+func (w *world) live() []*process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.running)
+}
+
+func (w *world) fault(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
+
+// count notes that a fault came about.
+func (w *world) count(t triple) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sprung[t]++
+}
+
+func (w *world) wait(d time.Duration) { <-time.After(d) }
+
+// between returns a random duration.
+func (w *world) between(low, high time.Duration) time.Duration {
+	return low + time.Duration(w.rng.Int64N(int64(high-low)))
+}
+
+// publish writes changes to the source; the model knows them first, since what a reader sees must be known.
+func (w *world) publish(changes []change) {
+	records := make([]*kgo.Record, len(changes))
+	for i, c := range changes {
+		w.model.change(c)
+		r := c.record()
+		records[i] = &kgo.Record{Key: r.Key, Value: r.Value, Partition: c.partition}
+		for _, h := range r.Headers {
+			records[i].Headers = append(records[i].Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+	}
+	if err := w.client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+		w.t.Fatal("publish: ", err)
+	}
+}
+
+// set lays a trap; spring disarms.
+func (w *world) set(t *trap) {
+	t.done = make(chan struct{})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trap = t
+}
+
+// disarm takes the trap away and reports whether it had sprung.
+func (w *world) disarm(t *trap) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.trap == t {
+		w.trap = nil
+		return false
+	}
+	return true
+}
+
+// reached springs the trap if it waits for this. It is called by processes, at their points.
+func (w *world) reached(p *process, point string, partitions map[int32]bool) {
+	_ = w.meet(p, "", point, partitions)
+}
+
+func (w *world) meet(p *process, target, point string, partitions map[int32]bool) error {
+	w.mu.Lock()
+	t := w.trap
+	if t == nil || t.point != point || !partitions[t.partition] || t.target != "" && t.target != target || p.link.isCut() {
+		w.mu.Unlock()
+		return nil
+	}
+	if t.skip > 0 {
+		t.skip--
+		w.mu.Unlock()
+		return nil
+	}
+	w.trap = nil
+	w.mu.Unlock()
+	w.log.Info("SPRUNG", "fault", t.fault, "point", t.point, "partition", t.partition, "replica", p.replica)
+	w.count(t.triple)
+	defer close(t.done)
+	return t.spring(p)
+}
+
+// settle waits until everything is processed and delivered and equal to the model, and says what is not if it never is.
+func (w *world) settle() {
+	deadline := time.Now().Add(patience)
+	for tick := 1; ; tick++ {
+		why := w.unsettled()
+		if why == "" {
+			return
+		}
+		if tick%400 == 0 && w.haunted() {
+			w.restart()
+		}
+		if time.Now().After(deadline) {
+			w.fault("after %s without faults: %s", patience, why)
+			return
+		}
+		w.wait(250 * time.Millisecond)
+	}
+}
+
+func (w *world) unsettled() string {
+	for _, p := range w.live() {
+		if err := p.failure(); err != nil {
+			w.fault("replica %d ended by itself: %v", p.replica, err)
+			w.disks[p.replica] = p.stop()
+			w.start(p.replica, w.disks[p.replica])
+		}
+	}
+	commits := map[int32]int64{}
+	if g := w.broker.GroupInfo(kafka.ProcessorGroup(flowName)); g != nil {
+		for p, c := range g.Commits[w.source.Topic] {
+			commits[p] = c.Offset
+		}
+	}
+	for _, i := range w.broker.PartitionInfos(w.source.Topic) {
+		if commits[i.Partition] < i.HighWatermark {
+			return fmt.Sprintf("lost: the group has committed offset %d of source partition %d, which ends at %d", commits[i.Partition], i.Partition, i.HighWatermark)
+		}
+	}
+	for _, i := range w.broker.PartitionInfos(flowName + ".rows") {
+		if i.LastStableOffset < i.HighWatermark {
+			return fmt.Sprintf("a transaction is open on rows partition %d at %d", i.Partition, i.LastStableOffset)
+		}
+		for _, t := range w.targets {
+			if next := t.next()[i.Partition]; next != i.HighWatermark {
+				return fmt.Sprintf("target %s is at offset %d of rows partition %d, which ends at %d; its group: %s", t.name, next, i.Partition, i.HighWatermark,
+					w.members(kafka.TargetGroup(flowName, t.name)))
+			}
+		}
+	}
+	for _, t := range w.targets {
+		if faults := w.compare(t.all()); len(faults) > 0 {
+			return "target " + t.name + ": " + strings.Join(faults, "\n")
+		}
+	}
+	return ""
+}
+
+// compare checks rows by document against the model.
+func (w *world) compare(all map[string]map[string]string) (faults []string) {
+	for _, doc := range w.model.names() {
+		if err := w.model.final(doc, textOf(all[doc])); err != nil {
+			faults = append(faults, err.Error())
+		}
+	}
+	for doc := range all {
+		if !slices.Contains(w.model.names(), doc) {
+			faults = append(faults, fmt.Sprintf("rows of a document that never was: %s", doc))
+		}
+	}
+	return faults
+}
+
+// haunted reports whether a group waits for a member that is no more. The in-process broker forgets now and then to time
+// one out; it then waits for it until no other member has asked to join for a minute, and they ask every 70 s.
+func (w *world) haunted() bool {
+	for _, t := range append([]string{kafka.ProcessorGroup(flowName)}, w.groups()...) {
+		if g := w.broker.GroupInfo(t); g != nil && g.State == "PreparingRebalance" && len(g.Members) > len(w.live()) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) groups() (out []string) {
+	for _, t := range w.targets {
+		out = append(out, kafka.TargetGroup(flowName, t.name))
+	}
+	return out
+}
+
+// restart stops all replicas and starts them again at the same moment.
+func (w *world) restart() {
+	all := w.live()
+	for _, p := range all {
+		w.disks[p.replica] = p.stop()
+	}
+	for _, p := range all {
+		w.start(p.replica, w.disks[p.replica])
+	}
+	w.haunts++
+}
+
+// members describes a group.
+func (w *world) members(group string) string {
+	g := w.broker.GroupInfo(group)
+	if g == nil {
+		return "none"
+	}
+	out := fmt.Sprintf("%s, generation %d", g.State, g.Epoch)
+	for _, m := range g.Members {
+		out += fmt.Sprintf(", %s %v", m.MemberID, m.Assignment)
+	}
+	return out
+}
