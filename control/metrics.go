@@ -70,6 +70,8 @@ var (
 	toRestore    = desc("restore_remaining_records", "Changelog records still to be applied before partitions are ready.")
 	restoreRate  = desc("restore_bytes_per_second", "State restored now, over all partitions.")
 	restoreTime  = desc("restore_remaining_seconds", "Until the last restore under way ends, at the pace so far.")
+	standbys     = desc("standbys", "Partitions of other replicas whose state is followed.")
+	standbyLag   = desc("standby_lag_records", "Changelog offsets that the standby furthest behind has still to read.")
 	restored     = desc("restored_records_total", "Changelog records applied at assignment.")
 	fetches      = desc("restore_fetches_total", "Fetches that returned changelog records.")
 	divergence   = desc("state_divergence_total", "Partitions whose state did not match the committed offsets. Must be 0.")
@@ -81,7 +83,7 @@ var (
 func (collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{changes, skipped, evaluations, deletions, results, rowRecords, documents, pending, quarantined,
 		rejected, rows, backlog, partitions, sourceLag, targetLag, freshness, rebuilding, connected, applied, retries, fenced,
-		transactions, toRestore, restoreRate, restoreTime, restored, fetches, divergence, standstill, degraded} {
+		transactions, toRestore, restoreRate, restoreTime, standbys, standbyLag, restored, fetches, divergence, standstill, degraded} {
 		out <- d
 	}
 }
@@ -98,6 +100,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	g.counter(transactions, s.Transactions.Aborted, "aborted")
 	g.gauge(toRestore, float64(s.Restore.Remaining))
 	g.restores(s.Partitions)
+	g.standbys(s.Standbys)
 	g.counter(restored, s.Restore.Records)
 	g.counter(fetches, s.Restore.Fetches)
 	g.counter(divergence, s.Divergences)
@@ -127,6 +130,15 @@ func (g gathering) restores(all []Partition) {
 	}
 	g.gauge(restoreRate, rate)
 	g.gauge(restoreTime, seconds)
+}
+
+func (g gathering) standbys(all []Standby) {
+	var lag int64
+	for _, s := range all {
+		lag = max(lag, s.Lag)
+	}
+	g.gauge(standbys, float64(len(all)))
+	g.gauge(standbyLag, float64(lag))
 }
 
 func (g gathering) counts(s Status) {

@@ -7,11 +7,12 @@ type Status struct {
 	Flow         string        `json:"flow"`
 	Replica      int           `json:"replica"`
 	Roles        []string      `json:"roles"`
-	Partitions   []Partition   `json:"partitions"` // that it processes, in order
-	SourceLag    *int64        `json:"source_lag"` // records of these partitions still to be processed; null: unknown
-	Targets      []Target      `json:"targets"`    // that it delivers to, in order of the flow file
-	Degraded     []string      `json:"degraded"`   // what does not work now, in words
-	Counts       engine.Counts `json:"counts"`     // since the process started
+	Partitions   []Partition   `json:"partitions"`         // that it processes, in order
+	Standbys     []Standby     `json:"standbys,omitempty"` // partitions of others whose state it follows, in order
+	SourceLag    *int64        `json:"source_lag"`         // records of these partitions still to be processed; null: unknown
+	Targets      []Target      `json:"targets"`            // that it delivers to, in order of the flow file
+	Degraded     []string      `json:"degraded"`           // what does not work now, in words
+	Counts       engine.Counts `json:"counts"`             // since the process started
 	Transactions Transactions  `json:"transactions"`
 	Restore      Restore       `json:"restore"`
 	Divergences  int64         `json:"state_divergences"` // must be 0
@@ -36,6 +37,13 @@ type PartitionRestore struct {
 	Remaining      int64   `json:"remaining"` // offsets still to be read
 	BytesPerSecond float64 `json:"bytes_per_second"`
 	Seconds        float64 `json:"seconds_remaining"` // at the pace so far; -1: not known yet
+}
+
+// Standby is a partition that another process owns and this one follows.
+type Standby struct {
+	Partition int32 `json:"partition"`
+	Lag       int64 `json:"lag"`               // changelog offsets still to be read; -1: not known yet
+	Warming   bool  `json:"warming,omitempty"` // it is to be owned here once it is warm
 }
 
 // Target is a target that a process delivers to.

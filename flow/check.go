@@ -13,6 +13,7 @@ import (
 type Flow struct {
 	Name     string
 	Kafka    Kafka
+	Standbys int // replicas that follow each partition beside its owner
 	Sources  []Source
 	Targets  []Target // in the order of the file
 	Warnings []Fault  // what is allowed, but probably not meant
@@ -116,13 +117,14 @@ func check(path string, src []byte, overlay string, over []byte, r *Registry) (*
 	return c.flow, nil
 }
 
-var flowKeys = []string{"flow", "kafka", "sources", "models", "nodes", "tables", "targets"}
+var flowKeys = []string{"flow", "kafka", "standbys", "sources", "models", "nodes", "tables", "targets"}
 
 // file checks the parts in the order in which they build on each other.
 func (c *checker) file(root *tree) {
 	c.known(root, "a flow file", laterFlowKeys, flowKeys...)
 	c.flowName(root)
 	c.kafka(root.get("kafka"))
+	c.standbys(root.get("standbys"))
 	c.modelEntries(root.get("models"))
 	c.sourceEntries(root)
 	c.nodeNames(root.get("nodes"))
@@ -161,6 +163,16 @@ func (c *checker) kafka(t *tree) {
 	if p := t.get("partitions"); p != nil {
 		n, _ := c.integer(p, "`partitions`", 1, 1024)
 		c.flow.Kafka.Partitions = int(n)
+	}
+}
+
+// maxStandbys is how many replicas may follow a partition: more cost disk and reads, and help nobody.
+const maxStandbys = 3
+
+func (c *checker) standbys(t *tree) {
+	if t != nil {
+		n, _ := c.integer(t, "`standbys`", 0, maxStandbys)
+		c.flow.Standbys = int(n)
 	}
 }
 

@@ -23,6 +23,7 @@ func TestOverlayMergesEndPoints(t *testing.T) {
 	base := mustParse(t, handbook)
 	f, err := loadWith(t, `
 kafka: { brokers: ["a:1", "b:2"], partitions: 3 }
+standbys: 2
 models: { small: { base_url: "https://models/v1", api_key: "env:KEY", batch: 8, timeout: 5s } }
 targets:
   local: { postgres: { url: "env:DB" } }
@@ -31,8 +32,8 @@ targets:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Kafka.Brokers) != 2 || f.Kafka.Partitions != 3 {
-		t.Errorf("kafka %+v", f.Kafka)
+	if len(f.Kafka.Brokers) != 2 || f.Kafka.Partitions != 3 || f.Standbys != 2 {
+		t.Errorf("kafka %+v, %d standbys", f.Kafka, f.Standbys)
 	}
 	if len(f.Targets) != 2 || f.Targets[0].Kind != "postgres" || len(f.Targets[0].Config.Tables) != 1 || f.Targets[1].Name != "more" {
 		t.Errorf("targets %+v", f.Targets)

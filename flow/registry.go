@@ -28,11 +28,10 @@ var (
 // Keys that later versions bring, by what they belong to, with what is missing.
 var (
 	laterFlowKeys = map[string]string{
-		"state":    "memo retention and its collection aren't built yet",
-		"standbys": "standby replicas aren't built yet",
-		"intake":   "intake isn't built yet",
-		"rollout":  "rolling tables out side by side isn't built yet",
-		"limits":   "limits aren't built yet",
+		"state":   "memo retention and its collection aren't built yet",
+		"intake":  "intake isn't built yet",
+		"rollout": "rolling tables out side by side isn't built yet",
+		"limits":  "limits aren't built yet",
 	}
 	laterKafkaKeys = map[string]string{
 		"tls":      "TLS to brokers isn't built yet",

@@ -49,8 +49,10 @@ const schemaID = "https://freshet.dev/schemas/flow.schema.json"
 // have faults that only Parse finds; what it refuses, Parse refuses too.
 func Schema(r *Registry) []byte {
 	root := object(map[string]*schema{
-		"flow":    {Type: "string", Pattern: topicPart.String(), Description: "Name of the flow and prefix of its topics."},
-		"kafka":   kafkaSchema(),
+		"flow":  {Type: "string", Pattern: topicPart.String(), Description: "Name of the flow and prefix of its topics."},
+		"kafka": kafkaSchema(),
+		"standbys": {Type: "integer", Minimum: new(int64), Maximum: most(maxStandbys),
+			Description: "Replicas that keep a warm copy of each partition's state beside its owner."},
 		"sources": named("Where documents come from.", &schema{Pattern: identifier.String()}, sourceSchema(r)),
 		"models":  named("Models that nodes use.", nil, modelSchema(r)),
 		"nodes":   named("Steps: each an operator with its input formula.", &schema{Pattern: identifier.String()}, nodeSchema(r)),
@@ -66,6 +68,8 @@ func Schema(r *Registry) []byte {
 	}
 	return append(out, '\n')
 }
+
+func most(n int64) *int64 { return &n }
 
 func object(properties map[string]*schema, required ...string) *schema {
 	return &schema{Type: "object", Properties: properties, Required: required, Additional: &schema{never: true}}

@@ -77,6 +77,8 @@ func TestSchemaRefusesWhatTheDecoderRefuses(t *testing.T) {
 		{"wrong type", "max_tokens: 256", "max_tokens: many"},
 		{"out of range", "max_tokens: 256", "max_tokens: 0"},
 		{"two sources", "sources: {", "sources: { other: { files: { root: x } }, "},
+		{"too many standbys", "flow:", "standbys: 4\nflow:"},
+		{"standbys that are no number", "flow:", "standbys: one\nflow:"},
 		{"missing name", "flow: handbook", "kafka: {}"},
 		{"missing input", "in: page.content ", ""},
 		{"missing required setting", "model: nomic,", ""},

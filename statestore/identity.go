@@ -23,6 +23,7 @@ const (
 	identityFile = "identity.json"
 	lockFile     = "lock"
 	wipingFile   = "wiping"
+	closedFile   = "closed" // the checkpoint when it was closed
 	dataDir      = "data"
 )
 

@@ -138,8 +138,12 @@ func (s *Store) reclaim() error {
 
 // Close waits for pins and running calls, refuses new ones, and closes the files. Repeating it does nothing.
 func (s *Store) Close() error {
+	c, ok, err := s.Checkpoint()
 	if !s.gate.close() {
 		return nil
+	}
+	if err == nil && ok {
+		_ = s.leaveNote(c) // a hint: without it, the store is only thought to be empty
 	}
 	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
 		return &stream.Error{Op: "close state directory " + s.dir, Kind: stream.Internal, Err: err}

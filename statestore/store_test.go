@@ -221,3 +221,28 @@ func TestEmptyLogs(t *testing.T) {
 		t.Errorf("got %q, %t, %v", v, ok, err)
 	}
 }
+
+// TestPeek: a closed store tells how far it is without being opened; one that is wiped, or never was, tells nothing.
+func TestPeek(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "1")
+	if _, ok := Peek(dir); ok {
+		t.Error("a store that never was tells something")
+	}
+	s, err := Open(dir, Identity{Flow: "f", Partition: 1}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, Checkpoint{TopicID: "t", Applied: 7})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := Peek(dir); !ok || c.Applied != 7 || c.TopicID != "t" {
+		t.Errorf("told %+v, %t", c, ok)
+	}
+	if err := Wipe(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := Peek(dir); ok {
+		t.Error("a wiped store tells something")
+	}
+}

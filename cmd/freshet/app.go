@@ -178,7 +178,7 @@ func (a *app) startProcessor(ctx context.Context) {
 		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID(), ControlAddress: a.address, Instance: a.instance(),
 		Engine: engine.Config{Program: a.flow.Program, Source: a.source().Name, Decoder: dec, Salt: salt,
 			Now: func() int64 { return time.Now().UnixNano() }},
-		Evaluator: a.evaluator, Totals: &a.totals, At: crashPoint,
+		Evaluator: a.evaluator, Totals: &a.totals, Standbys: a.flow.Standbys, At: crashPoint,
 		Stores: stores{flow: a.flow.Name, dir: a.stateDir(), log: a.log},
 	})
 }

@@ -119,6 +119,9 @@ func (a *app) status(ctx context.Context) control.Status {
 		s.Transactions = control.Transactions{Committed: m.Commits.Load(), Aborted: m.Aborts.Load()}
 		s.Restore = control.Restore{Remaining: m.RestoreRemaining.Load(), Records: m.RestoredRecords.Load(), Fetches: m.RestoreFetches.Load()}
 		s.Divergences = m.Divergences.Load()
+		for _, f := range a.processor.Standbys() {
+			s.Standbys = append(s.Standbys, control.Standby(f))
+		}
 		s.SourceLag = a.sourceLag(ctx, s.Partitions)
 	}
 	for _, p := range s.Partitions {

@@ -183,6 +183,13 @@ func (o *overview) print(out io.Writer) {
 			fmt.Fprintf(out, "  partition  %d: %s%s\n", p.Partition, p.State, waiting(p))
 		}
 	}
+	for _, r := range o.Replicas {
+		for _, s := range r.Standbys {
+			if s.Warming {
+				fmt.Fprintf(out, "  partition  %d: warms up on replica %d, %s\n", s.Partition, r.Replica, behind(known(s.Lag)))
+			}
+		}
+	}
 	for _, d := range o.Degraded {
 		fmt.Fprintf(out, "  degraded   %s\n", d)
 	}
@@ -217,6 +224,14 @@ func waiting(p control.Partition) string {
 		return fmt.Sprintf(", %d records to go", p.Restore.Remaining)
 	}
 	return ""
+}
+
+// known is nil for a lag that is not known yet.
+func known(lag int64) *int64 {
+	if lag < 0 {
+		return nil
+	}
+	return &lag
 }
 
 // behind says a lag in words.

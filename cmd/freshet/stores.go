@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 
 	"github.com/freshet-dev/freshet/statestore"
+	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
@@ -23,6 +27,25 @@ func (s stores) path(partition int32) string {
 // Open implements kafka.Stores.
 func (s stores) Open(partition int32) (kafka.Store, error) {
 	return statestore.Open(s.path(partition), statestore.Identity{Flow: s.flow, Partition: partition}, s.log)
+}
+
+// Held returns how far the states on this machine were when they were closed.
+func (s stores) Held() (map[int32]stream.Checkpoint, error) {
+	found, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	held := map[int32]stream.Checkpoint{}
+	for _, f := range found {
+		n, err := strconv.ParseInt(f.Name(), 10, 32)
+		if err != nil || !f.IsDir() {
+			continue
+		}
+		if c, ok := statestore.Peek(s.path(int32(n))); ok {
+			held[int32(n)] = c
+		}
+	}
+	return held, err
 }
 
 // Wipe implements kafka.Stores.

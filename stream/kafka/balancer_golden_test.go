@@ -28,8 +28,11 @@ func TestGoldenUserData(t *testing.T) {
 	}
 	const address = "127.0.0.1:4711"
 	owned := map[string][]int32{"page": {0, 2}}
-	today := newBalancer(address, func(map[string][]int32) {})
-	for name, said := range map[string][]byte{"the first format": first, "today's format": today.JoinGroupMetadata([]string{"page"}, owned, 5)} {
+	today := newBalancer(address, ignored)
+	placing := newBalancer(address, ignored)
+	placing.held = func() map[int32]int64 { return map[int32]int64{0: 1200, 1: 7} }
+	for name, said := range map[string][]byte{"the first format": first, "today's format": today.JoinGroupMetadata([]string{"page"}, owned, 5),
+		"today's format, with stores": placing.JoinGroupMetadata([]string{"page"}, owned, 5)} {
 		m := kmsg.NewConsumerMemberMetadata()
 		if err := m.ReadFrom(said); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -48,11 +51,16 @@ func TestGoldenUserData(t *testing.T) {
 	}
 }
 
+func ignored(map[string][]int32, duties) {}
+
 // keeps: whoever leads, with the balancer of either format, leaves a member what it owns.
 func keeps(t *testing.T, name string, said []byte) {
 	t.Helper()
 	newcomer := kgo.CooperativeStickyBalancer().JoinGroupMetadata([]string{"page"}, nil, -1)
-	for leader, b := range map[string]kgo.GroupBalancer{"the first format": kgo.CooperativeStickyBalancer(), "today's format": newBalancer("", func(map[string][]int32) {})} {
+	placing := newBalancer("", ignored)
+	placing.held = func() map[int32]int64 { return nil }
+	for leader, b := range map[string]kgo.GroupBalancer{"the first format": kgo.CooperativeStickyBalancer(), "today's format": newBalancer("", ignored),
+		"today's format, with stores": placing} {
 		balancer, _, err := b.MemberBalancer([]kmsg.JoinGroupResponseMember{{MemberID: "a", ProtocolMetadata: said}, {MemberID: "b", ProtocolMetadata: newcomer}})
 		if err != nil {
 			t.Errorf("%s: a leader of %s can't read it: %v", name, leader, err)

@@ -44,6 +44,9 @@ func (p *Processor) catchUp(ctx context.Context, o *opening, store Store, held s
 		if err := c.poll(ctx, cl, target); err != nil {
 			return held, err
 		}
+		if err := ctx.Err(); err != nil {
+			return held, &stream.Error{Op: "restore partition " + partitionText(o.id), Kind: stream.Transient, Err: err}
+		}
 		now := max(0, target-c.at)
 		p.Metrics.RestoreRemaining.Add(now - left)
 		left = now
@@ -91,14 +94,15 @@ func (p *Processor) catching(id int32, store Store, held stream.Checkpoint) *cat
 		fetches: &p.Metrics.RestoreFetches, applied: &p.Metrics.RestoredRecords}
 }
 
-// poll takes what is fetched next, nothing after target.
+// poll takes what is fetched next, nothing after target. When ctx ends it returns without an error: what was fetched by
+// then is taken all the same, since the client won't give it again.
 func (c *catching) poll(ctx context.Context, cl *kgo.Client, target int64) error {
-	op := "restore partition " + partitionText(c.id)
+	op := "read the changelog of partition " + partitionText(c.id)
 	fetches := cl.PollRecords(ctx, c.p.c.RestorePiece)
-	if ctx.Err() != nil {
-		return &stream.Error{Op: op, Kind: stream.Transient, Err: ctx.Err()}
-	}
 	for _, e := range fetches.Errors() {
+		if ctx.Err() != nil && errors.Is(e.Err, ctx.Err()) {
+			continue
+		}
 		if errors.Is(e.Err, kerr.OffsetOutOfRange) || errors.Is(e.Err, kerr.UnknownTopicID) || errors.Is(e.Err, kgo.ErrClientClosed) {
 			return &stream.Error{Op: op, Kind: stream.Transient, Err: e.Err}
 		}

@@ -79,7 +79,8 @@ func (d *Delivery) Run(ctx context.Context) (err error) {
 	d.mu.Lock()
 	d.assign = newAssignment(rowsTopic(d.c.Topics.Flow), d.signal)
 	d.mu.Unlock()
-	opts := append(d.assign.groupOptions(d.c.Cluster.patience(), TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.Instance, d.c.ControlAddress),
+	opts := append(d.assign.groupOptions(d.c.Cluster.patience(), TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.Instance,
+		newBalancer(d.c.ControlAddress, d.assign.synced)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if d.cl, err = d.c.Cluster.client(opts...); err != nil {
 		return err

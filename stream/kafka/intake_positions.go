@@ -62,7 +62,7 @@ func (a *positions) own(tp topicPartition) {
 }
 
 // synced is told the whole assignment.
-func (a *positions) synced(all map[string][]int32) {
+func (a *positions) synced(all map[string][]int32, _ duties) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.joined = true

@@ -48,6 +48,7 @@ func (p *Processor) reconcile(ctx context.Context) error {
 			p.open(ctx, id, r)
 		}
 	}
+	p.keepStandbys(ctx)
 	p.publish()
 	return nil
 }
@@ -56,10 +57,17 @@ func (p *Processor) open(ctx context.Context, id int32, r ready) {
 	o := &opening{id: id, epoch: r.epoch, done: make(chan struct{})}
 	p.mu.Lock()
 	p.opened = append(p.opened, o)
+	follower := p.standbys[id]
 	p.mu.Unlock()
+	if follower != nil {
+		follower.cancel()
+	}
 	go func() {
 		defer p.signal()
 		defer close(o.done)
+		if follower != nil {
+			<-follower.done // the store is open there
+		}
 		o.owned, o.err = p.restore(ctx, o, r)
 	}()
 }
@@ -92,6 +100,7 @@ func (p *Processor) close(id int32) {
 	o := p.parts[id]
 	p.mu.Lock()
 	delete(p.parts, id)
+	p.disk[id] = o.applied
 	p.mu.Unlock()
 	o.part.Close()
 	o.release()
@@ -109,8 +118,16 @@ func (p *Processor) closeAll(cancel context.CancelFunc) {
 			_ = o.owned.store.Close() // nothing was written
 		}
 	}
+	for _, s := range p.standbys {
+		s.cancel()
+		<-s.done
+	}
 	p.mu.Lock()
 	p.opened = nil
+	for id, s := range p.standbys {
+		p.disk[id] = s.applied.Load()
+	}
+	clear(p.standbys)
 	p.mu.Unlock()
 	for id := range p.parts {
 		p.close(id)

@@ -45,6 +45,8 @@ type ProcessorConfig struct {
 	PendingBytes    int           // above this, polling pauses; 0: 256 MiB
 	Budget          time.Duration // how long a transaction waits for evaluations; 0: 100 ms
 	MaxPoll         int           // records of one transaction at the most; 0: 20,000
+	Standbys        int           // replicas that follow each partition beside its owner
+	WarmLag         int64         // changelog offsets that a store may be behind and still count as warm; 0: 10,000
 	RestorePiece    int           // records that a restore writes at once; 0: 20,000
 	// At is called at the named points of a transaction, for tests that stop the process there; nil: nothing.
 	At func(point string)
@@ -61,6 +63,9 @@ func (c *ProcessorConfig) defaults() {
 	}
 	if c.MaxPoll == 0 {
 		c.MaxPoll = 20_000
+	}
+	if c.WarmLag == 0 {
+		c.WarmLag = 10_000
 	}
 	if c.RestorePiece == 0 {
 		c.RestorePiece = 20_000
@@ -91,8 +96,12 @@ type Processor struct {
 	mu        sync.Mutex // guards what follows against readers of Status
 	parts     map[int32]*owned
 	opened    []*opening
+	standbys  map[int32]*standby
+	disk      map[int32]int64 // how far the stores are that are not open: the offset of the last progress record
 	published []PartitionStatus
-	missing   []string // see Missing
+
+	probed  time.Time // when a rebalance was asked for last
+	missing []string  // see Missing
 
 	Metrics ProcessorMetrics
 	Pulse   Pulse
@@ -104,6 +113,8 @@ type ProcessorMetrics struct {
 	RestoredRecords        atomic.Int64 // changelog records applied at assignment
 	RestoreFetches         atomic.Int64 // fetches that returned changelog records
 	RestoreRemaining       atomic.Int64 // records still to be applied, over all partitions
+	StandbyRecords         atomic.Int64 // changelog records applied by standbys
+	StandbyFetches         atomic.Int64
 	Divergences            atomic.Int64 // must stay 0
 	Ticks                  atomic.Int64 // rounds of the loop
 	Records                atomic.Int64 // source records read
@@ -129,12 +140,36 @@ type owned struct {
 func NewProcessor(c ProcessorConfig) *Processor {
 	c.defaults()
 	return &Processor{c: c, log: c.Cluster.Log, wake: make(chan struct{}, 1), take: min(c.MaxPoll, evaluateAtOnce),
-		turns: make(chan struct{}, runtime.GOMAXPROCS(0)), parts: map[int32]*owned{}}
+		turns: make(chan struct{}, runtime.GOMAXPROCS(0)), parts: map[int32]*owned{}, standbys: map[int32]*standby{}, disk: map[int32]int64{}}
+}
+
+// disks are stores that can tell how far they were when they were closed.
+type disks interface {
+	Held() (map[int32]stream.Checkpoint, error)
+}
+
+// lookAround notes how far the stores of an earlier process are, for the group to place partitions by. It is a hint: a
+// restore looks for itself.
+func (p *Processor) lookAround() {
+	d, ok := p.c.Stores.(disks)
+	if !ok {
+		return
+	}
+	held, err := d.Held()
+	if err != nil {
+		p.log.Warn("the local state can't be listed; partitions may go elsewhere", "error", err)
+	}
+	for id, c := range held {
+		if c.TopicID == p.c.Topics.ChangelogID && c.Format == engine.FormatVersion {
+			p.disk[id] = c.Applied
+		}
+	}
 }
 
 // Run processes until ctx ends (nil) or something needs a person (the error says what). A session whose transaction
 // ended in an unknown way is rebuilt with the same transactional ID, which settles it.
 func (p *Processor) Run(ctx context.Context) error {
+	p.lookAround()
 	fenced, progress := 0, int64(0)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := p.session(ctx)

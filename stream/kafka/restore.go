@@ -164,6 +164,9 @@ func (p *Processor) openStore(id int32, m schemas.CommitMeta, known bool, at log
 		return nil, none, errors.Join(p.headless(id, at), store.Close())
 	}
 	p.log.Warn("local state is wiped and restored from the changelog", "flow", p.c.Topics.Flow, "partition", id, "reason", why)
+	p.mu.Lock()
+	delete(p.disk, id)
+	p.mu.Unlock()
 	if err := errors.Join(store.Close(), p.c.Stores.Wipe(id)); err != nil {
 		return nil, none, err
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -26,6 +27,7 @@ type assignment struct {
 	owned   map[int32]bool
 	epochs  map[int32]int       // raised each time a partition is handed to this member
 	fetched map[int32]committed // of the current epoch
+	duties  duties
 	wake    func()
 }
 
@@ -34,7 +36,7 @@ func newAssignment(topic string, wake func()) *assignment {
 }
 
 // synced is told the whole assignment.
-func (a *assignment) synced(all map[string][]int32) {
+func (a *assignment) synced(all map[string][]int32, d duties) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.joined = true
@@ -42,6 +44,21 @@ func (a *assignment) synced(all map[string][]int32) {
 	for _, p := range all[a.topic] {
 		a.owned[p] = true
 	}
+	a.duties = d
+	a.wake()
+}
+
+// following returns the partitions to follow, and whether each is warming up to be owned.
+func (a *assignment) following() map[int32]bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[int32]bool{}
+	for _, p := range a.duties.Follow {
+		if !a.owned[p] {
+			out[p] = slices.Contains(a.duties.Warming, p)
+		}
+	}
+	return out
 }
 
 // added pauses what was handed over: nothing of it is read before its state is restored.
@@ -143,11 +160,11 @@ func (a *assignment) current() map[int32]ready {
 //
 // A member with an instance is static: after a crash its next start takes its place at once, where a dynamic member's
 // group waits for the dead one until its session ends.
-func (a *assignment) groupOptions(patience time.Duration, group, instance, address string) []kgo.Opt {
+func (a *assignment) groupOptions(patience time.Duration, group, instance string, b *balancer) []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(a.topic),
-		kgo.Balancers(newBalancer(address, a.synced)),
+		kgo.Balancers(b),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // no reset anywhere: out of range halts
 		kgo.OnPartitionsAssigned(a.added),
@@ -172,7 +189,9 @@ func (a *assignment) groupOptions(patience time.Duration, group, instance, addre
 
 // newSession joins the processors' group with a transactional producer.
 func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error) {
-	opts := append(a.groupOptions(p.c.Cluster.patience(), ProcessorGroup(p.c.Topics.Flow), p.c.Instance, p.c.ControlAddress),
+	b := newBalancer(p.c.ControlAddress, a.synced)
+	b.held, b.standbys, b.lag = p.held, p.c.Standbys, p.c.WarmLag
+	opts := append(a.groupOptions(p.c.Cluster.patience(), ProcessorGroup(p.c.Topics.Flow), p.c.Instance, b),
 		kgo.TransactionalID(p.c.TransactionalID),
 		kgo.TransactionTimeout(p.c.Cluster.patience()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -196,10 +215,23 @@ func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error)
 // leaveWithin bounds how long leaving a group may take: brokers that are away notice the absence by themselves.
 const leaveWithin = 3 * time.Second
 
-// leave ends the session's client. A static member stays in the group, so that its next start takes its place.
+// leave ends the session's client. A static member stays in the group, so that its next start takes its place; but where
+// standbys are warm, one that is told to stop gives its place up: whoever follows its partitions goes on at once.
 func (p *Processor) leave(ctx context.Context) {
 	defer p.Pulse.wait()()
 	closeClient(ctx, p.gts.Client())
+	if ctx.Err() == nil || p.c.Standbys == 0 || p.c.Instance == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	err := p.c.Cluster.admin(func(adm *kadm.Client) error {
+		_, err := adm.LeaveGroup(ctx, kadm.LeaveGroup(ProcessorGroup(p.c.Topics.Flow)).InstanceIDs(p.c.Instance).Reason("stopped"))
+		return err
+	})
+	if err != nil {
+		p.log.Warn("leaving the group failed; it notices the absence", "group", ProcessorGroup(p.c.Topics.Flow), "error", err)
+	}
 }
 
 // closeClient leaves the client's group, if it can within leaveWithin, and closes it.
