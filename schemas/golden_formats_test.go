@@ -24,6 +24,7 @@ var formats = map[string][]string{
 	"EncodeCommit":      {"commit.txt"},
 	"EncodeGeneration":  {"generation.cbor"},
 	"EncodeDeclaration": {"declaration.cbor"},
+	"EncodeTopics":      {"topics.cbor"},
 	"EncodeMark":        {"mark.txt"},
 	"EncodeFile":        {"file.txt", "file-delete.txt", "file-refused.txt"},
 	"EncodeIntake":      {"intake.avro", "intake.key"},

@@ -72,6 +72,8 @@ func TestGoldenCommit(t *testing.T) {
 
 func TestGoldenMeta(t *testing.T) {
 	generation := schemas.Generation{Generation: 2, Created: 1795342363624347000, ResetEnds: map[int32]int64{0: 7, 11: 1 << 40}}
+	topics := schemas.Topics{Generation: 2, Topics: map[string]schemas.Topic{"handbook.rows": {ID: "6f9c2cf0-7a1b-4b5e-9d3a-1c2d3e4f5a6b", Partitions: 8},
+		"shop.public.docs": {ID: "0f9c2cf0-7a1b-4b5e-9d3a-1c2d3e4f5a6c", Partitions: 12}}}
 	declaration := schemas.Declaration{Revision: 5, Created: 1795342363624347000, Body: []byte("declared")}
 	r := ok(schemas.EncodeGeneration(generation))
 	r.Value = golden(t, "generation.cbor", r.Value)
@@ -81,6 +83,11 @@ func TestGoldenMeta(t *testing.T) {
 	r = ok(schemas.EncodeDeclaration(declaration))
 	r.Value = golden(t, "declaration.cbor", r.Value)
 	if got, err := schemas.DecodeMeta(&r); err != nil || !reflect.DeepEqual(got, schemas.Meta{Declaration: &declaration}) {
+		t.Errorf("%+v %v", got, err)
+	}
+	r = ok(schemas.EncodeTopics(topics))
+	r.Value = golden(t, "topics.cbor", r.Value)
+	if got, err := schemas.DecodeMeta(&r); err != nil || !reflect.DeepEqual(got, schemas.Meta{Topics: &topics}) {
 		t.Errorf("%+v %v", got, err)
 	}
 }
@@ -126,7 +133,7 @@ func TestMalformedCommit(t *testing.T) {
 func FuzzState(f *testing.F) {
 	f.Add(ok(schemas.EncodeProgress(schemas.Progress{Input: map[string]int64{"t": 1}})).Value, "1|t|1|1|00")
 	f.Fuzz(func(_ *testing.T, value []byte, text string) {
-		for _, key := range []string{schemas.ProgressKey, schemas.GenerationKey, schemas.DeclarationKey} {
+		for _, key := range []string{schemas.ProgressKey, schemas.GenerationKey, schemas.DeclarationKey, schemas.TopicsKey} {
 			r := stream.Record{Key: []byte(key), Value: value}
 			_, _ = schemas.DecodeProgress(&r)
 			_, _ = schemas.DecodeMeta(&r)

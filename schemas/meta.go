@@ -10,6 +10,7 @@ import (
 const (
 	GenerationKey  = "generation"
 	DeclarationKey = "declaration"
+	TopicsKey      = "topics"
 )
 
 const metaFormat = 1
@@ -28,10 +29,24 @@ type Declaration struct {
 	Body     []byte // the declaration, in a form that package flow knows
 }
 
-// Meta is a decoded record of the meta topic: one of its parts, or neither for a record that is of no known key.
+// Topics is the record of which topics a generation of a flow works on. Kafka gives a topic that is deleted and created
+// anew another ID.
+type Topics struct {
+	Generation int64
+	Topics     map[string]Topic // by name
+}
+
+// Topic is one topic as it is on the cluster.
+type Topic struct {
+	ID         string // as text
+	Partitions int32
+}
+
+// Meta is a decoded record of the meta topic: one of its parts, or none for a record that is of no known key.
 type Meta struct {
 	Generation  *Generation
 	Declaration *Declaration
+	Topics      *Topics
 }
 
 type generationWire struct {
@@ -48,6 +63,17 @@ type declarationWire struct {
 	Body     []byte `cbor:"3,keyasint"`
 }
 
+type topicsWire struct {
+	Format     int                  `cbor:"0,keyasint"`
+	Generation int64                `cbor:"1,keyasint"`
+	Topics     map[string]topicWire `cbor:"2,keyasint"`
+}
+
+type topicWire struct {
+	ID         string `cbor:"0,keyasint"`
+	Partitions int32  `cbor:"1,keyasint"`
+}
+
 // EncodeGeneration returns the record, without a topic.
 func EncodeGeneration(g Generation) (stream.Record, error) {
 	return metaRecord(GenerationKey, generationWire{metaFormat, g.Generation, g.Created, g.ResetEnds})
@@ -56,6 +82,15 @@ func EncodeGeneration(g Generation) (stream.Record, error) {
 // EncodeDeclaration returns the record, without a topic.
 func EncodeDeclaration(d Declaration) (stream.Record, error) {
 	return metaRecord(DeclarationKey, declarationWire{metaFormat, d.Revision, d.Created, d.Body})
+}
+
+// EncodeTopics returns the record, without a topic.
+func EncodeTopics(t Topics) (stream.Record, error) {
+	w := topicsWire{metaFormat, t.Generation, map[string]topicWire{}}
+	for name, topic := range t.Topics {
+		w.Topics[name] = topicWire(topic)
+	}
+	return metaRecord(TopicsKey, w)
 }
 
 func metaRecord(key string, wire any) (stream.Record, error) {
@@ -82,6 +117,16 @@ func DecodeMeta(r *stream.Record) (Meta, error) {
 			return Meta{}, err
 		}
 		return Meta{Declaration: &Declaration{w.Revision, w.Created, w.Body}}, nil
+	case TopicsKey:
+		var w topicsWire
+		if err := decodeFormat(r.Value, &w, op, metaFormat); err != nil {
+			return Meta{}, err
+		}
+		t := Topics{w.Generation, map[string]Topic{}}
+		for name, topic := range w.Topics {
+			t.Topics[name] = Topic(topic)
+		}
+		return Meta{Topics: &t}, nil
 	}
 	return Meta{}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -160,7 +159,7 @@ func (a *app) instance() string {
 
 // start builds the parts that the roles ask for; run drives them.
 func (a *app) start(ctx context.Context) error {
-	a.degraded.nodes = map[string]string{}
+	a.degraded.why = map[string]string{}
 	if a.does("process") {
 		a.startProcessor(ctx)
 	}
@@ -178,7 +177,7 @@ func (a *app) startProcessor(ctx context.Context) {
 		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID(), ControlAddress: a.address, Instance: a.instance(),
 		Engine: engine.Config{Program: a.flow.Program, Source: a.source().Name, Decoder: dec, Salt: salt,
 			Now: func() int64 { return time.Now().UnixNano() }},
-		Evaluator: a.evaluator, Totals: &a.totals, Standbys: a.flow.Standbys, At: crashPoint,
+		Evaluator: a.evaluator, Totals: &a.totals, Standbys: a.flow.Standbys, At: crashPoint, Trouble: a.degraded.of("processor"),
 		Stores: stores{flow: a.flow.Name, dir: a.stateDir(), log: a.log},
 	})
 }
@@ -205,6 +204,7 @@ func (a *app) run(parent context.Context) error {
 	if a.processor != nil {
 		part(a.processor.Run)
 	}
+	part(func(ctx context.Context) error { return a.cluster.Watch(ctx, a.topics, a.degraded.of("topics")) })
 	if a.watcher != nil {
 		part(a.watcher.Run)
 	}
@@ -231,29 +231,37 @@ func (a *app) close() {
 	}
 }
 
-// degradation says which nodes are being retried, for status.
+// degradation says what does not work now, for status.
 type degradation struct {
-	mu    sync.Mutex
-	nodes map[string]string
-	log   *slog.Logger
+	mu  sync.Mutex
+	why map[string]string
+	log *slog.Logger
 }
 
-func (d *degradation) retrying(node string, err error, wait time.Duration) {
+// note says that something does not work, or with nil that it does again. first and again tell what changed.
+func (d *degradation) note(what string, err error) (first, again bool) {
 	d.mu.Lock()
-	_, known := d.nodes[node]
-	d.nodes[node] = err.Error()
-	d.mu.Unlock()
-	if !known {
+	defer d.mu.Unlock()
+	_, known := d.why[what]
+	if err == nil {
+		delete(d.why, what)
+		return false, known
+	}
+	d.why[what] = err.Error()
+	return !known, false
+}
+
+// of returns a func that notes for one thing.
+func (d *degradation) of(what string) func(error) { return func(err error) { d.note(what, err) } }
+
+func (d *degradation) retrying(node string, err error, wait time.Duration) {
+	if first, _ := d.note("node "+node, err); first {
 		d.log.Warn("a node can't be run; its documents stay pending and it is tried again", "node", node, "error", err, "wait", wait)
 	}
 }
 
 func (d *degradation) recovered(node string) {
-	d.mu.Lock()
-	_, known := d.nodes[node]
-	delete(d.nodes, node)
-	d.mu.Unlock()
-	if known {
+	if _, again := d.note("node "+node, nil); again {
 		d.log.Info("a node runs again", "node", node)
 	}
 }
@@ -262,8 +270,8 @@ func (d *degradation) list() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var out []string
-	for n, why := range d.nodes {
-		out = append(out, fmt.Sprintf("node %s: %s", n, why))
+	for what, why := range d.why {
+		out = append(out, what+": "+why)
 	}
 	slices.Sort(out)
 	return out

@@ -23,7 +23,8 @@ func (a *app) deliver(ctx context.Context, t flow.Target) error {
 		tables[tt.Table.Name] = tt.Table
 	}
 	d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: a.cluster, Topics: a.topics, Target: t.Name, Logic: a.flow.Program.Logic(), Sink: sink, Tables: tables,
-		Keep: t.Where, ControlAddress: a.address, Instance: a.instance(), Now: time.Now, At: crashPoint})
+		Keep: t.Where, ControlAddress: a.address, Instance: a.instance(), Now: time.Now, At: crashPoint,
+		Trouble: a.degraded.of("target " + t.Name)})
 	if slices.Contains(a.rebuild, t.Name) {
 		d.Rebuild()
 	}
@@ -55,6 +56,7 @@ func (a *app) openSink(ctx context.Context, t flow.Target) (stream.Sink, error) 
 			err = a.recreate(ctx, t, sink, changed)
 		}
 		if err == nil {
+			a.degraded.note("target "+t.Name, nil)
 			return sink, nil
 		}
 		if ctx.Err() != nil {
@@ -64,6 +66,7 @@ func (a *app) openSink(ctx context.Context, t flow.Target) (stream.Sink, error) 
 			_ = sink.Close() // err says what is wrong
 			return nil, err
 		}
+		a.degraded.note("target "+t.Name, err)
 		a.log.Warn("the target can't be reached; it is tried again", "target", t.Name, "error", err, "wait", wait)
 		select {
 		case <-time.After(wait):

@@ -95,10 +95,10 @@ func (a *app) serve(ctx context.Context, once bool) (r Report, err error) {
 		return r, err
 	}
 	if err := a.connect(ctx); err != nil {
-		return r, err
+		return r, asUsage(err)
 	}
 	if err := a.prepare(ctx); err != nil {
-		return r, err
+		return r, asUsage(err)
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()

@@ -81,8 +81,8 @@ func usagef(format string, args ...any) error {
 	return &exit{exitUsage, fmt.Sprintf(format, args...)}
 }
 
-// asUsage gives an error of kind Usage exit code 2: the command was asked for what can't be. While a flow runs such an
-// error is a failure instead.
+// asUsage gives an error of kind Usage exit code 2: the command was asked for what can't be, or the flow is refused before
+// it runs. While a flow runs such an error is a failure instead.
 func asUsage(err error) error {
 	if err != nil && stream.KindOf(err) == stream.Usage {
 		return &exit{exitUsage, err.Error()}

@@ -26,6 +26,12 @@ func (d *Delivery) retry(ctx context.Context, id int32, epoch int, fn func(ctx c
 	defer d.Pulse.wait()()
 	outer, cancel := outlive(ctx, finishWithin)
 	defer cancel()
+	failed := false
+	defer func() {
+		if failed {
+			d.c.Trouble(nil)
+		}
+	}()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -43,6 +49,8 @@ func (d *Delivery) retry(ctx context.Context, id int32, epoch int, fn func(ctx c
 			return err
 		}
 		d.Metrics.Retries.Add(1)
+		d.c.Trouble(err)
+		failed = true
 		d.log.Warn("the target does not answer; it is tried again", "partition", id, "error", err, "wait", wait)
 		if err := pause(ctx, wait); err != nil {
 			return err

@@ -28,6 +28,7 @@ type DeliveryConfig struct {
 	ControlAddress string
 	Now            func() time.Time
 	At             func(point string) // named points, for tests; nil: nothing
+	Trouble        func(err error)    // told what the target does not do, nil when it does again; may be nil
 }
 
 // Delivery keeps one target in step with the rows topic. All replicas that deliver to it share a consumer group.
@@ -68,6 +69,9 @@ type delivered struct {
 func NewDelivery(c DeliveryConfig) *Delivery {
 	if c.At == nil {
 		c.At = func(string) {}
+	}
+	if c.Trouble == nil {
+		c.Trouble = func(error) {}
 	}
 	return &Delivery{c: c, log: c.Cluster.Log.With("target", c.Target), wake: make(chan struct{}, 1), parts: map[int32]*delivered{},
 		origin: stream.Origin{Flow: c.Topics.Flow, Target: c.Target, TopicID: c.Topics.RowsID, Generation: c.Topics.Generation.Generation}}

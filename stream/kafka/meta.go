@@ -41,6 +41,9 @@ func (c Cluster) meta(ctx context.Context, flow string) (all schemas.Meta, err e
 		if m.Declaration != nil {
 			all.Declaration = m.Declaration
 		}
+		if m.Topics != nil {
+			all.Topics = m.Topics
+		}
 		return err
 	})
 	return all, err

@@ -50,6 +50,8 @@ type ProcessorConfig struct {
 	RestorePiece    int           // records that a restore writes at once; 0: 20,000
 	// At is called at the named points of a transaction, for tests that stop the process there; nil: nothing.
 	At func(point string)
+	// Trouble is told why a session broke, and nil when the next one works; nil: nobody is.
+	Trouble func(err error)
 
 	pointed bool // At was given
 }
@@ -73,6 +75,9 @@ func (c *ProcessorConfig) defaults() {
 	c.pointed = c.At != nil
 	if !c.pointed {
 		c.At = func(string) {}
+	}
+	if c.Trouble == nil {
+		c.Trouble = func(error) {}
 	}
 	if c.Engine.MaxRecord == 0 {
 		c.Engine.MaxRecord = MaxRecord
@@ -187,6 +192,7 @@ func (p *Processor) Run(ctx context.Context) error {
 				return p.twin(err)
 			}
 		}
+		p.c.Trouble(err)
 		p.log.Warn("the processor starts a new session", "flow", p.c.Topics.Flow, "reason", err, "wait", wait)
 		if pause(ctx, wait) != nil {
 			return nil
@@ -234,6 +240,9 @@ func (p *Processor) session(ctx context.Context) (err error) {
 		p.Pulse.beat()
 		if err := p.reconcile(opening); err != nil {
 			return err
+		}
+		if len(p.missing) == 0 {
+			p.c.Trouble(nil)
 		}
 		records, err := p.poll(ctx)
 		if err != nil {

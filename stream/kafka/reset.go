@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -13,10 +14,14 @@ import (
 )
 
 // Reset begins a new generation: it deletes the rows topic, the changelog and the processors' offsets, creates the topics
-// anew, and records 1 + the highest generation known (to the meta topic or in above, from targets), with the source's ends
-// of now. The source is untouched: everything is processed again from it. No replica may run. Repeating it after a crash
-// is safe: the generation is recorded before anything is deleted.
+// anew, and records 1 + the highest generation known (to the meta topic, to the group's offsets, or in above, from targets),
+// with the source's ends of now. The source is untouched, unless the watcher has to write it again since it was given
+// partitions: everything is processed again from it. No replica may run.
+// Repeating it after a crash is safe: the generation is recorded before anything is deleted, and the new topics' IDs last; a
+// start in between is refused.
 func (c Cluster) Reset(ctx context.Context, flow string, source Source, above int64) (g schemas.Generation, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	err = c.admin(func(adm *kadm.Client) error {
 		if err := noMembers(ctx, adm, ProcessorGroup(flow)); err != nil {
 			return err
@@ -26,12 +31,23 @@ func (c Cluster) Reset(ctx context.Context, flow string, source Source, above in
 			return &stream.Error{Op: "list brokers", Kind: stream.Transient, Err: err}
 		}
 		replicas := int16(min(3, len(details)))
+		again, err := c.grown(ctx, adm, flow, source)
+		if err != nil {
+			return err
+		}
+		if err := remove(ctx, adm, again...); err != nil {
+			return err
+		}
 		partitions, err := ensureSource(ctx, adm, source, replicas)
 		if err != nil {
 			return err
 		}
 		own := compacted(DefaultRetention, replicas)
 		if err := create(ctx, adm, metaTopic(flow), 1, replicas, own); err != nil {
+			return err
+		}
+		gone, err := look(ctx, adm, source.names(flow))
+		if err != nil {
 			return err
 		}
 		if g, err = c.nextGeneration(ctx, adm, flow, source.Topic, above); err != nil {
@@ -45,7 +61,8 @@ func (c Cluster) Reset(ctx context.Context, flow string, source Source, above in
 				return err
 			}
 		}
-		return nil
+		_, err = c.record(ctx, adm, flow, source, schemas.Meta{}, g.Generation, gone)
+		return err
 	})
 	return g, err
 }
@@ -57,7 +74,7 @@ func noMembers(ctx context.Context, adm *kadm.Client, group string) error {
 		return &stream.Error{Op: "describe group " + group, Kind: stream.Transient, Err: err}
 	}
 	if n := len(described[group].Members); n > 0 {
-		return stream.Errorf(stream.Usage, "reset the flow", "%d replicas of group %s run; stop them first", n, group)
+		return stream.Errorf(stream.Usage, "reset the flow", "%d replicas of group %s run; stop them first (Kafka notices within 10 s that a replica has ended)", n, group)
 	}
 	return nil
 }
@@ -67,17 +84,49 @@ func (c Cluster) nextGeneration(ctx context.Context, adm *kadm.Client, flow, sou
 	if err != nil {
 		return schemas.Generation{}, err
 	}
+	committed, err := committedGeneration(ctx, adm, flow)
+	if err != nil {
+		return schemas.Generation{}, err
+	}
 	at, err := ends(adm.ListEndOffsets(ctx, source))
 	if err != nil {
 		return schemas.Generation{}, err
 	}
-	g := schemas.Generation{Generation: max(value(m.Generation).Generation, above) + 1, Created: time.Now().UnixNano(), ResetEnds: at}
+	g := schemas.Generation{Generation: max(value(m.Generation).Generation, value(m.Topics).Generation, committed, above) + 1, Created: time.Now().UnixNano(), ResetEnds: at}
 	return g, c.writeGeneration(ctx, flow, g)
+}
+
+// committedGeneration is the highest one that the processors' committed offsets tell; the meta topic may be gone.
+func committedGeneration(ctx context.Context, adm *kadm.Client, flow string) (highest int64, err error) {
+	held, err := adm.FetchOffsets(ctx, ProcessorGroup(flow))
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return 0, &stream.Error{Op: "read the offsets of group " + ProcessorGroup(flow), Kind: stream.Transient, Err: err}
+	}
+	held.Each(func(o kadm.OffsetResponse) {
+		if m, err := schemas.DecodeCommit(o.Metadata); err == nil {
+			highest = max(highest, m.Generation)
+		}
+	})
+	return highest, nil
 }
 
 // forget deletes what the flow derived from its source, and waits until it is gone.
 func forget(ctx context.Context, adm *kadm.Client, flow string) error {
-	topics := []string{rowsTopic(flow), changelogTopic(flow)}
+	if err := remove(ctx, adm, rowsTopic(flow), changelogTopic(flow)); err != nil {
+		return err
+	}
+	_, err := adm.DeleteGroup(ctx, ProcessorGroup(flow))
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return &stream.Error{Op: "delete the offsets of group " + ProcessorGroup(flow), Kind: stream.Usage, Err: err}
+	}
+	return nil
+}
+
+// remove deletes topics and waits until they are gone.
+func remove(ctx context.Context, adm *kadm.Client, topics ...string) error {
+	if len(topics) == 0 {
+		return nil
+	}
 	deleted, err := adm.DeleteTopics(ctx, topics...)
 	if err == nil {
 		err = deleted.Error()
@@ -87,16 +136,11 @@ func forget(ctx context.Context, adm *kadm.Client, flow string) error {
 	}
 	for {
 		details, err := adm.ListTopics(ctx, topics...)
-		if err == nil && !details.Has(topics[0]) && !details.Has(topics[1]) {
-			break
+		if err == nil && !slices.ContainsFunc(topics, details.Has) {
+			return nil
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return &stream.Error{Op: "delete the flow's topics", Kind: stream.Transient, Err: err}
 		}
 	}
-	_, err = adm.DeleteGroup(ctx, ProcessorGroup(flow))
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return &stream.Error{Op: "delete the offsets of group " + ProcessorGroup(flow), Kind: stream.Usage, Err: err}
-	}
-	return nil
 }

@@ -132,7 +132,7 @@ func TestResetIsRepeatable(t *testing.T) {
 func TestResetAfterEveryHalt(t *testing.T) {
 	for name, harm := range map[string]func(s *scene){
 		"the changelog emptied":   func(s *scene) { s.stores.lose(); s.truncate("lines.changelog") },
-		"all topics created anew": func(s *scene) { s.recreate("lines.changelog"); s.recreate("lines.rows") },
+		"all topics created anew": func(s *scene) { s.recreate("lines.changelog", partitions); s.recreate("lines.rows", partitions) },
 		"target ahead":            func(s *scene) { s.shelf.parts[1].applied.Next += 1000 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,7 +25,7 @@ var halts = map[string]halt{
 		s.moveOffsets(func(o *kadm.Offset) { o.At--; o.Metadata = "" })
 	}, []string{"someone moved the offsets of group lines", "freshet reset"}, true},
 	"changelog created anew": {func(s *scene) {
-		s.recreate("lines.changelog")
+		s.recreate("lines.changelog", partitions)
 	}, []string{"the changelog lines.changelog was created anew", "freshet reset"}, false},
 	"offsets of another generation": {func(s *scene) {
 		s.moveOffsets(func(o *kadm.Offset) {

@@ -227,13 +227,28 @@ func TestRestoreAlwaysWorks(t *testing.T) {
 	}
 }
 
-// recreate deletes a topic and creates it anew, with the same partitions.
-func (s *scene) recreate(topic string) {
+// recreate deletes a topic and creates it anew, as someone from outside would, and lets the processes know its new ID.
+func (s *scene) recreate(topic string, partitions int32) {
 	s.Helper()
-	if _, err := s.admin().DeleteTopics(s.Context(), topic); err != nil {
+	s.drop(topic)
+	created, err := s.admin().CreateTopic(s.Context(), partitions, 1, nil, topic)
+	if err != nil {
 		s.Fatal(err)
 	}
-	s.ensure()
+	switch topic {
+	case "lines.changelog":
+		s.topics.ChangelogID = created.ID.String()
+	case "lines.rows":
+		s.topics.RowsID = created.ID.String()
+	}
+}
+
+// drop deletes a topic.
+func (s *scene) drop(topic string) {
+	s.Helper()
+	if _, err := s.admin().DeleteTopic(s.Context(), topic); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // behead deletes all records of a topic but the last transaction's progress and marker.

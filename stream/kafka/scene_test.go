@@ -329,7 +329,7 @@ func (s *scene) caughtUp(all []*process) bool {
 			}
 		}
 	}
-	if len(source) > 0 || said > partitions { // more: a process has not noticed yet that it lost some
+	if len(source) > 0 || said > int(s.topics.Partitions) { // more: a process has not noticed yet that it lost some
 		return false
 	}
 	if !delivers {

@@ -154,7 +154,11 @@ func (s *shelf) Sweep(_ context.Context, p, partitions int32, before stream.Vers
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note("sweep %d below %s", p, before)
-	maps.DeleteFunc(s.part(p).rows, func(_ stream.RowID, w stream.RowWrite) bool { return w.Version.Before(before) })
+	for q, part := range s.parts {
+		if q%partitions == p {
+			maps.DeleteFunc(part.rows, func(_ stream.RowID, w stream.RowWrite) bool { return w.Version.Before(before) })
+		}
+	}
 	return nil
 }
 

@@ -59,6 +59,7 @@ type Topics struct {
 	ChangelogID string
 	Retention   Retention
 	Generation  schemas.Generation
+	Recorded    schemas.Topics // what the flow's work belongs to; see Watch
 }
 
 // Input is a source's topic as it is on the cluster.
@@ -132,18 +133,25 @@ func (s Source) inputs() []Source {
 // DefaultPartitions is the partition count of a flow that declares none.
 const DefaultPartitions = 8
 
-// EnsureTopics creates the flow's topics that are absent, and reads what they are.
+// EnsureTopics creates the flow's topics that are absent, and reads what they are. Topics that are not those that the flow
+// began with are refused (kind Usage).
 func (c Cluster) EnsureTopics(ctx context.Context, flow string, source Source) (t Topics, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	err = c.admin(func(adm *kadm.Client) error {
-		t, err = ensureTopics(ctx, adm, flow, source)
+		held, err := c.recorded(ctx, adm, flow, source)
+		if err != nil {
+			return err
+		}
+		if t, err = ensureTopics(ctx, adm, flow, source); err != nil {
+			return err
+		}
+		if t.Generation, err = c.ensureGeneration(ctx, flow); err != nil {
+			return err
+		}
+		t.Recorded, err = c.record(ctx, adm, flow, source, held, t.Generation.Generation, nil)
 		return err
 	})
-	if err != nil {
-		return t, err
-	}
-	t.Generation, err = c.ensureGeneration(ctx, flow)
 	return t, err
 }
 

@@ -73,7 +73,7 @@ func TestTopicsThatDoNotFit(t *testing.T) {
 			if _, err := s.admin().UpdatePartitions(s.Context(), 5, "lines.files.page"); err != nil {
 				s.Fatal(err)
 			}
-		}, words: []string{"lines.rows", "3 partitions where the source has 5", "freshet reset"}},
+		}, words: []string{"compare topic lines.files.page", "has 5 partitions, it had 3", "freshet reset"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(s *scene) {
