@@ -98,9 +98,9 @@ func (c Cluster) nextGeneration(ctx context.Context, adm *kadm.Client, flow, sou
 
 // committedGeneration is the highest one that the processors' committed offsets tell; the meta topic may be gone.
 func committedGeneration(ctx context.Context, adm *kadm.Client, flow string) (highest int64, err error) {
-	held, err := adm.FetchOffsets(ctx, ProcessorGroup(flow))
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return 0, &stream.Error{Op: "read the offsets of group " + ProcessorGroup(flow), Kind: stream.Transient, Err: err}
+	held, err := groupOffsets(ctx, adm, ProcessorGroup(flow))
+	if err != nil {
+		return 0, err
 	}
 	held.Each(func(o kadm.OffsetResponse) {
 		if m, err := schemas.DecodeCommit(o.Metadata); err == nil {

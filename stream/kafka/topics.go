@@ -185,15 +185,9 @@ const offsetsWithin = time.Minute
 
 // sameSource refuses a flow whose processors have read another topic so far: where they are means nothing in this one.
 func sameSource(ctx context.Context, adm *kadm.Client, t Topics) error {
-	group := ProcessorGroup(t.Flow)
-	within, cancel := context.WithTimeout(ctx, offsetsWithin)
-	defer cancel()
-	held, err := adm.FetchOffsets(within, group)
-	for kerr.IsRetriable(err) && pause(within, 100*time.Millisecond) == nil {
-		held, err = adm.FetchOffsets(within, group)
-	}
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return &stream.Error{Op: "read the offsets of group " + group, Kind: stream.Transient, Err: err}
+	held, err := groupOffsets(ctx, adm, ProcessorGroup(t.Flow))
+	if err != nil {
+		return err
 	}
 	for topic := range held {
 		if topic != t.Source {
@@ -202,6 +196,20 @@ func sameSource(ctx context.Context, adm *kadm.Client, t Topics) error {
 		}
 	}
 	return nil
+}
+
+// groupOffsets returns what a group has committed: nothing for a group that never was.
+func groupOffsets(ctx context.Context, adm *kadm.Client, group string) (kadm.OffsetResponses, error) {
+	within, cancel := context.WithTimeout(ctx, offsetsWithin)
+	defer cancel()
+	held, err := adm.FetchOffsets(within, group)
+	for kerr.IsRetriable(err) && pause(within, 100*time.Millisecond) == nil {
+		held, err = adm.FetchOffsets(within, group)
+	}
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, &stream.Error{Op: "read the offsets of group " + group, Kind: stream.Transient, Err: err}
+	}
+	return held, nil
 }
 
 func ensureSource(ctx context.Context, adm *kadm.Client, source Source, replicas int16) (int32, error) {
