@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo components test sim powerloss bench fmt lint clean
+.PHONY: help build demo components test sim powerloss torture bench fmt lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,14 @@ sim: ## run N simulated runs with faults (3000), or one again: SEED=17
 
 powerloss: ## cut the power of store directories N times (500)
 	FRESHET_POWERLOSS=$(or $(N),500) $(GO) test ./internal/powerloss -run TestPowerLoss -count=1 -v -timeout=60m
+
+KILLS ?= 1000
+ZOMBIES ?= 200
+MOVES ?= 20
+SOAK ?= 30m
+
+torture: components ## kill, stop and cut off real processes and brokers for hours: KILLS=1000 ZOMBIES=200 MOVES=20 SOAK=30m
+	FRESHET_KILLS=$(KILLS) FRESHET_ZOMBIES=$(ZOMBIES) FRESHET_MOVES=$(MOVES) FRESHET_SOAK=$(SOAK) $(GO) test ./internal/torture -count=1 -v -timeout=24h
 
 bench: build components ## run the benchmarks
 	bench/run.sh

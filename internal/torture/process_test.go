@@ -1,169 +1,127 @@
 package torture
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/freshet-dev/freshet/internal/testenv"
 )
-
-// binary builds freshet with crash points.
-func binary(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "freshet")
-	cmd := exec.Command("go", "build", "-tags", "crashpoints", "-o", bin, "github.com/freshet-dev/freshet/cmd/freshet")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return bin
-}
-
-// scene is a flow on a real broker with a Postgres target.
-type scene struct {
-	t      *testing.T
-	bin    string
-	broker *testenv.Broker
-	db     *testenv.Database
-	topic  string
-	adm    *kadm.Client
-}
-
-const partitions = 6
-
-func newScene(t *testing.T) *scene {
-	s := &scene{t: t, broker: testenv.SharedKafka(t), topic: testenv.Name(t) + ".public.docs"}
-	s.db = testenv.SharedPostgres(t).NewDatabase(t)
-	s.bin = binary(t)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(s.broker.Addr()), kgo.MetadataMinAge(100*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cl.Close)
-	s.adm = kadm.NewClient(cl)
-	if _, err := s.adm.CreateTopics(t.Context(), partitions, 1, nil, s.topic); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// flowFile writes a flow of the given name, with a schema of its own in the database.
-func (s *scene) flowFile(name string) string {
-	path := filepath.Join(s.t.TempDir(), name+".yaml")
-	text := fmt.Sprintf(`flow: %s
-kafka: { brokers: ["%s"] }
-sources:
-  doc:
-    debezium: { topic: "%s" }
-    fields: { id: int, rev: int, parts: int, body: string }
-models: { lexical: { provider: hash } }
-nodes:
-  chunks: { op: split.text, in: doc.body, max_tokens: 24, each: chunk }
-  vector: { op: embed, in: chunk.text, model: lexical }
-tables:
-  docs:   { columns: { rev: doc.rev, parts: 'size(chunks)' } }
-  chunks: { for: chunk, key: chunk.id, columns: { rev: doc.rev, text: chunk.text, embedding: vector } }
-targets:
-  db: { postgres: { url: "env:TORTURE_URL", schema: "%s" }, tables: [docs, chunks] }
-`, name, s.broker.Addr(), s.topic, name)
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
-	return path
-}
 
 // process is a running freshet.
 type process struct {
 	cmd  *exec.Cmd
-	out  bytes.Buffer
-	done chan struct{}
-	err  error
+	out  tail
+	done chan struct{} // closed when it has ended
+	err  error         // how; to be read when done is closed
 }
 
-func (s *scene) start(flow, crash string, args ...string) *process {
-	s.t.Helper()
+// launch starts the binary; the process ends with the test whole at the latest, of which t may be a part.
+func launch(t, whole *testing.T, bin string, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{done: make(chan struct{})}
-	p.cmd = exec.Command(s.bin, append([]string{"run", "-f", flow, "--log-level", "info"}, args...)...)
-	p.cmd.Env = append(os.Environ(), "TORTURE_URL="+s.db.URL, "FRESHET_CRASH="+crash)
+	p.cmd = exec.Command(bin, args...)
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	s.t.Cleanup(p.kill)
+	whole.Cleanup(p.kill)
 	return p
 }
 
+// kill ends the process by SIGKILL, also one that is stopped.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.done
 }
 
-// killed reports whether the process died of SIGKILL rather than by itself.
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) } // it may have ended
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// killed reports whether a process that has ended died of SIGKILL rather than by itself.
 func (p *process) killed() bool {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// until calls fn again and again until it is true; it fails the test after a minute, or when the process ends.
-func (s *scene) until(what string, p *process, fn func(context.Context) bool) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !fn(ctx) {
-		select {
-		case <-tick.C:
-		case <-p.done:
-			s.t.Fatalf("freshet ended (%v) before: %s\n%s", p.err, what, p.out.String())
-		case <-ctx.Done():
-			s.t.Fatalf("gave up waiting: %s\n%s", what, p.out.String())
+// code is the exit code of a process that has ended by itself.
+func (p *process) code() int { return p.cmd.ProcessState.ExitCode() }
+
+// stopped reports whether the process stands still.
+func (p *process) stopped() bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	_, state, _ := strings.Cut(string(text), ") ")
+	return err == nil && strings.HasPrefix(state, "T")
+}
+
+// address finds where the process listens: the control HTTP is all that it serves.
+func (p *process) address() (string, bool) {
+	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
+	links, err := os.ReadDir(proc + "fd")
+	if err != nil {
+		return "", false
+	}
+	sockets := map[string]bool{}
+	for _, l := range links {
+		to, _ := os.Readlink(filepath.Join(proc, "fd", l.Name())) // it may be closed by now
+		if inode, ok := strings.CutPrefix(to, "socket:["); ok {
+			sockets[strings.TrimSuffix(inode, "]")] = true
 		}
 	}
-}
-
-// committed returns how many source records the flow has processed.
-func (s *scene) committed(ctx context.Context, group string) (n int64) {
-	offsets, err := s.adm.FetchOffsets(ctx, group)
+	table, err := os.ReadFile(proc + "net/tcp")
 	if err != nil {
-		return 0
+		return "", false
 	}
-	offsets.Each(func(o kadm.OffsetResponse) { n += max(0, o.At) })
-	return n
+	for line := range strings.Lines(string(table)) {
+		const listening = "0A"
+		f := strings.Fields(line)
+		if len(f) > 9 && f[3] == listening && sockets[f[9]] {
+			var port int
+			if _, err := fmt.Sscanf(f[1][strings.Index(f[1], ":")+1:], "%X", &port); err == nil {
+				return fmt.Sprintf("127.0.0.1:%d", port), true
+			}
+		}
+	}
+	return "", false
 }
 
-// ongoing reports whether the broker says that the flow's transaction is open.
-func (s *scene) ongoing(ctx context.Context, id string) bool {
-	described, err := s.adm.DescribeTransactions(ctx, id)
-	return err == nil && described[id].Err == nil && described[id].State == "Ongoing"
+// tail keeps the last of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
 }
 
-// dies waits until the process was killed at a point.
-func (s *scene) dies(p *process, point string) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
-	defer cancel()
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		p.kill()
-		s.t.Fatalf("the process never came to %s\n%s", point, p.out.String())
+// Write implements io.Writer.
+func (o *tail) Write(b []byte) (int, error) {
+	const most = 16 << 10
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text = append(o.text, b...)
+	if len(o.text) > 2*most {
+		o.text = append([]byte(nil), o.text[len(o.text)-most:]...)
 	}
-	if !p.killed() {
-		s.t.Fatalf("the process ended by itself before %s: %v\n%s", point, p.err, p.out.String())
-	}
+	return len(b), nil
+}
+
+func (o *tail) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.text)
 }

@@ -3,79 +3,44 @@ package torture
 import (
 	"context"
 	"fmt"
-	"sort"
-	"strings"
+	"sync"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
+	"time"
 )
 
-// reader polls the target throughout and remembers the highest version seen of each row.
+// reader polls a target throughout and remembers the highest version seen of each row.
 type reader struct {
-	conn    *pgx.Conn
-	schema  string
+	view    view
 	highest map[string]int64
 	polls   int
 	faults  []string
 }
 
-func newReader(t *testing.T, url, schema string) *reader {
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return &reader{conn: conn, schema: schema, highest: map[string]int64{}}
-}
-
-type seen struct {
-	document, table string
-	key             string
-	version, rev    int64
-	parts           int64
-}
-
 // poll reads everything in one snapshot. It finds a version that fell, and a document of which only a part is visible:
 // rows of different revisions, or another number of chunks than its row says.
 func (r *reader) poll(ctx context.Context) error {
-	var there bool
-	err := r.conn.QueryRow(ctx, `select to_regclass($1) is not null and to_regclass($2) is not null`,
-		pgx.Identifier{r.schema, "docs"}.Sanitize(), pgx.Identifier{r.schema, "chunks"}.Sanitize()).Scan(&there)
-	if err != nil || !there {
-		return err
-	}
-	rows, err := r.conn.Query(ctx, fmt.Sprintf(`select _document, 'docs', _key, _version, rev, parts from %[1]s.docs
-		union all select _document, 'chunks', _key, _version, rev, 0 from %[1]s.chunks`, pgx.Identifier{r.schema}.Sanitize()))
-	if err != nil {
-		return err
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s seen, err error) {
-		return s, row.Scan(&s.document, &s.table, &s.key, &s.version, &s.rev, &s.parts)
-	})
-	if err != nil {
+	all, err := r.view.rows(ctx, false)
+	if err != nil || all == nil {
 		return err
 	}
 	r.polls++
-	r.check(all)
+	byDocument := map[string][]row{}
+	for _, s := range all {
+		byDocument[s.document] = append(byDocument[s.document], s)
+		if s.version < r.highest[s.identity()] {
+			r.faults = append(r.faults, fmt.Sprintf("%s: %s fell from version %d to %d", r.view.name(), s.identity(), r.highest[s.identity()], s.version))
+		}
+		r.highest[s.identity()] = s.version
+	}
+	if r.view.whole() {
+		for document, rows := range byDocument {
+			r.whole(document, rows)
+		}
+	}
 	return nil
 }
 
-func (r *reader) check(all []seen) {
-	byDocument := map[string][]seen{}
-	for _, s := range all {
-		byDocument[s.document] = append(byDocument[s.document], s)
-		id := s.table + "/" + s.document + "/" + s.key
-		if s.version < r.highest[id] {
-			r.faults = append(r.faults, fmt.Sprintf("%s fell from version %d to %d", id, r.highest[id], s.version))
-		}
-		r.highest[id] = s.version
-	}
-	for document, rows := range byDocument {
-		r.whole(document, rows)
-	}
-}
-
-func (r *reader) whole(document string, rows []seen) {
+func (r *reader) whole(document string, rows []row) {
 	parts, chunks := int64(-1), int64(0)
 	revs := map[int64]bool{}
 	for _, s := range rows {
@@ -87,27 +52,77 @@ func (r *reader) whole(document string, rows []seen) {
 		}
 	}
 	if len(revs) != 1 || parts != chunks {
-		r.faults = append(r.faults, fmt.Sprintf("half of document %s is visible: revisions %v, %d chunks of %d", document, revs, chunks, parts))
+		r.faults = append(r.faults, fmt.Sprintf("%s: half of document %s is visible: revisions %v, %d chunks of %d", r.view.name(), document, revs, chunks, parts))
 	}
 }
 
-// declared returns the keys and declared columns of a schema, sorted, as text.
-func declared(ctx context.Context, t *testing.T, url, schema string) string {
+// background is what goes on beside the faults: changes are written, and readers poll.
+type background struct {
+	t       *testing.T
+	load    *load
+	readers []*reader
+	calm    context.CancelFunc // ends the load
+	end     context.CancelFunc // ends the readers
+	writing sync.WaitGroup
+	reading sync.WaitGroup
+}
+
+func (r *rig) begin(t *testing.T, l *load) *background {
 	t.Helper()
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		t.Fatal(err)
+	b := &background{t: t, load: l}
+	var writing, reading context.Context
+	writing, b.calm = context.WithCancel(t.Context())
+	reading, b.end = context.WithCancel(t.Context())
+	t.Cleanup(func() { b.calm(); b.end(); b.writing.Wait(); b.reading.Wait() })
+	b.writing.Go(func() {
+		if err := l.run(writing); err != nil {
+			t.Errorf("writing changes: %v", err)
+		}
+	})
+	for _, v := range r.views(t) {
+		one := &reader{view: v, highest: map[string]int64{}}
+		b.readers = append(b.readers, one)
+		b.reading.Go(func() { b.read(reading, one) })
 	}
-	defer func() { _ = conn.Close(ctx) }()
-	rows, err := conn.Query(ctx, fmt.Sprintf(`select concat_ws(' | ', 'docs', _document, _key, rev, parts) from %[1]s.docs
-		union all select concat_ws(' | ', 'chunks', _document, _key, rev, text, embedding::text) from %[1]s.chunks`, pgx.Identifier{schema}.Sanitize()))
-	if err != nil {
-		t.Fatal(err)
+	return b
+}
+
+func (b *background) read(ctx context.Context, r *reader) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := r.poll(ctx); err != nil && ctx.Err() == nil {
+			b.t.Errorf("reading %s: %v", r.view.name(), err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		t.Fatal(err)
+}
+
+// quiet ends the load; the readers go on.
+func (b *background) quiet() {
+	b.calm()
+	b.writing.Wait()
+}
+
+// close ends the readers and reports what they saw.
+func (b *background) close() {
+	b.t.Helper()
+	b.end()
+	b.reading.Wait()
+	for _, r := range b.readers {
+		for i, f := range r.faults {
+			if i < 10 {
+				b.t.Error(f)
+			}
+		}
+		if r.polls == 0 {
+			b.t.Errorf("the reader of %s saw nothing", r.view.name())
+		}
+		b.t.Logf("%d polls of %s", r.polls, r.view.name())
 	}
-	sort.Strings(lines)
-	return strings.Join(lines, "\n")
 }
