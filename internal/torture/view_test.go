@@ -3,6 +3,7 @@ package torture
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	_ "modernc.org/sqlite" // as database/sql wants it
+	"modernc.org/sqlite"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -95,13 +96,21 @@ type sqliteView struct {
 
 func (r *rig) sqlite(t *testing.T) *sqliteView {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+r.sqliteFile()+"?mode=rw&_pragma=query_only(1)&_pragma=busy_timeout(10000)")
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := sql.OpenDB(readOnly("file:" + r.sqliteFile() + "?mode=rw&_pragma=query_only(1)&_pragma=busy_timeout(10000)"))
 	t.Cleanup(func() { _ = db.Close() })
 	return &sqliteView{path: r.sqliteFile(), db: db}
 }
+
+// readOnly opens connections to a database named by a URL.
+type readOnly string
+
+// Connect implements driver.Connector.
+func (url readOnly) Connect(context.Context) (driver.Conn, error) {
+	return new(sqlite.Driver).Open(string(url))
+}
+
+// Driver implements driver.Connector.
+func (url readOnly) Driver() driver.Driver { return new(sqlite.Driver) }
 
 func (*sqliteView) name() string { return "sqlite" }
 func (*sqliteView) whole() bool  { return true }
