@@ -36,6 +36,19 @@ func (t *Tx) useMemos(d *document, memos map[stream.Fingerprint]*stream.Value) e
 	return nil
 }
 
+// fits refuses results that no record of the changelog can hold: they would abort every transaction. Vectors are small.
+func (t *Tx) fits(memos map[stream.Fingerprint]*stream.Value) error {
+	for _, v := range memos {
+		if v == nil || v.Kind() == stream.Vector {
+			continue
+		}
+		if n := len(stream.AppendValue(nil, *v)); n > t.p.config.MaxRecord {
+			return stream.Errorf(stream.Invalid, "store a result", "it has %d bytes, a record may have %d", n, t.p.config.MaxRecord)
+		}
+	}
+	return nil
+}
+
 func (t *Tx) useMemo(key stream.Fingerprint, v *stream.Value, by int64) error {
 	var use memoUse
 	if _, err := t.ov.load(append([]byte{keyMemoUse}, key[:]...), &use); err != nil {

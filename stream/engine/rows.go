@@ -19,7 +19,7 @@ type rowChange struct {
 }
 
 // emit diffs rows against those last emitted and appends the records of the difference, as one unit. A document whose
-// row does not fit into a record is refused, and nothing of it is written.
+// row or memo does not fit into a record is refused, and nothing of it is written.
 func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]*stream.Value, out *Output) (refused, err error) {
 	held, err := emittedRows(t.p.Store, &d.header)
 	if err != nil {
@@ -28,6 +28,9 @@ func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]*
 	now := make([]emittedRow, len(rows))
 	for i, r := range rows {
 		now[i] = emittedRow{Table: r.Table, Key: r.Key, Fingerprint: r.Fingerprint()}
+	}
+	if err := t.fits(memos); err != nil {
+		return err, nil
 	}
 	changes := diff(d.id, held, now, rows)
 	records, err := t.encodeRows(d, changes)

@@ -16,6 +16,7 @@ import (
 type lines struct {
 	shout *stream.Node
 	logic string
+	brief bool // rows hold the beginning only of what was shouted
 }
 
 func newLines() *lines { return newLinesWith(shouter{}) }
@@ -80,6 +81,9 @@ func (l *lines) Evaluate(ctx context.Context, d stream.Document, calls stream.Ca
 	}
 	var rows []stream.Row
 	for i, v := range in {
+		if l.brief {
+			out[i] = stream.StringOf(out[i].Str()[:min(8, len(out[i].Str()))])
+		}
 		rows = append(rows, stream.Row{Table: "lines", Key: v.Str(), Columns: []stream.Value{out[i]}})
 	}
 	sort.Slice(rows, func(i, j int) bool { return rows[i].Key < rows[j].Key })

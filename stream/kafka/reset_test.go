@@ -2,12 +2,15 @@ package kafka_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet-dev/freshet/schemas"
@@ -125,6 +128,60 @@ func TestResetIsRepeatable(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestResetKilledAtEveryRequest cuts it off when its n-th request has left, for every n. Whatever the broker did of it, the
+// next reset does the rest, and the generation rises.
+func TestResetKilledAtEveryRequest(t *testing.T) {
+	for n := 1; ; n++ {
+		whole := false
+		if !t.Run(fmt.Sprint(n), func(t *testing.T) { whole = resetKilledAt(t, n) }) {
+			return
+		}
+		if whole {
+			if n < 15 {
+				t.Errorf("it was cut off only %d times", n-1)
+			}
+			return
+		}
+	}
+}
+
+func resetKilledAt(t *testing.T, n int) (whole bool) {
+	play(t, func(s *scene) {
+		s.filled()
+		ctx, cancel := context.WithCancel(s.Context())
+		defer cancel()
+		cut := &cutter{after: int64(n), kill: cancel, link: &link{dial: s.dial}}
+		c := s.cluster
+		c.Dial, c.Hooks = cut.link.open, []kgo.Hook{cut}
+		_, err := c.Reset(ctx, "lines", s.source, 0)
+		whole = err == nil // the answer to its last request came nevertheless, or there was no n-th one
+		if g := s.reset(0); g.Generation < 2 || g.Generation > 3 {
+			t.Errorf("generation %d", g.Generation)
+		}
+		s.again()
+		if got := s.shelf.generations(); len(got) != 1 || got[0] < 2 {
+			t.Errorf("rows of generations %v", got)
+		}
+	})
+	return whole
+}
+
+// cutter ends a command when it has sent so many requests.
+type cutter struct {
+	sent  atomic.Int64
+	after int64
+	kill  func()
+	link  *link
+}
+
+// OnBrokerWrite implements kgo.HookBrokerWrite.
+func (c *cutter) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	if kmsg.Key(key) != kmsg.ApiVersions && c.sent.Add(1) == c.after {
+		c.kill()
+		go c.link.sever() // the request is on its way
 	}
 }
 
