@@ -76,6 +76,9 @@ var (
 	fetches      = desc("restore_fetches_total", "Fetches that returned changelog records.")
 	divergence   = desc("state_divergence_total", "Partitions whose state did not match the committed offsets. Must be 0.")
 	standstill   = desc("loop_still_seconds", "For how long a loop has neither turned nor waited for a broker or a target.", "loop")
+	intakeLag    = desc("intake_lag_records", "Records of the sources still to be taken in.")
+	takenIn      = desc("intake_records_total", "Records of the sources taken in; their changes are counted where they are processed.")
+	intakeTx     = desc("intake_transactions_total", "Transactions of the intake.", "result")
 	degraded     = desc("degraded", "Things that do not work now; status names them.")
 )
 
@@ -83,7 +86,7 @@ var (
 func (collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{changes, skipped, evaluations, deletions, results, rowRecords, documents, pending, quarantined,
 		rejected, rows, backlog, partitions, sourceLag, targetLag, freshness, rebuilding, connected, applied, retries, fenced,
-		transactions, toRestore, restoreRate, restoreTime, standbys, standbyLag, restored, fetches, divergence, standstill, degraded} {
+		transactions, toRestore, restoreRate, restoreTime, standbys, standbyLag, restored, fetches, divergence, standstill, intakeLag, takenIn, intakeTx, degraded} {
 		out <- d
 	}
 }
@@ -108,6 +111,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		g.gauge(standstill, l.Still.Seconds(), l.Name)
 	}
 	g.gauge(degraded, float64(len(s.Degraded)))
+	if s.Intake != nil {
+		g.intake(*s.Intake)
+	}
 }
 
 type gathering chan<- prometheus.Metric
@@ -118,6 +124,15 @@ func (g gathering) counter(d *prometheus.Desc, n int64, labels ...string) {
 
 func (g gathering) gauge(d *prometheus.Desc, x float64, labels ...string) {
 	g <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, x, labels...)
+}
+
+func (g gathering) intake(s Intake) {
+	if s.Lag != nil {
+		g.gauge(intakeLag, float64(*s.Lag))
+	}
+	g.counter(takenIn, s.Records)
+	g.counter(intakeTx, s.Transactions.Committed, "committed")
+	g.counter(intakeTx, s.Transactions.Aborted, "aborted")
 }
 
 func (g gathering) restores(all []Partition) {

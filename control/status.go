@@ -10,6 +10,7 @@ type Status struct {
 	Partitions   []Partition   `json:"partitions"`         // that it processes, in order
 	Standbys     []Standby     `json:"standbys,omitempty"` // partitions of others whose state it follows, in order
 	SourceLag    *int64        `json:"source_lag"`         // records of these partitions still to be processed; null: unknown
+	Intake       *Intake       `json:"intake,omitempty"`   // of a flow of several sources, where this process takes them in
 	Targets      []Target      `json:"targets"`            // that it delivers to, in order of the flow file
 	Degraded     []string      `json:"degraded"`           // what does not work now, in words
 	Counts       engine.Counts `json:"counts"`             // since the process started
@@ -66,7 +67,14 @@ type TargetPartition struct {
 	Rebuilding bool  `json:"rebuilding,omitempty"`
 }
 
-// Transactions counts the processor's transactions since the process started.
+// Intake is what the intake of a process does. It counts records, no changes: those are the processors' to count.
+type Intake struct {
+	Lag          *int64       `json:"lag"`     // records of the sources still to be taken in, of partitions it owns; null: unknown
+	Records      int64        `json:"records"` // taken in since the process started
+	Transactions Transactions `json:"transactions"`
+}
+
+// Transactions counts the transactions of a loop since the process started.
 type Transactions struct {
 	Committed int64 `json:"committed"`
 	Aborted   int64 `json:"aborted"`

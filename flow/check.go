@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/freshet-dev/freshet/flow/formula"
 	"github.com/freshet-dev/freshet/stream"
@@ -34,6 +35,14 @@ type Source struct {
 	Settings stream.Settings
 	Fields   []stream.Field // as declared by `fields:`, in order of name; nil: not declared
 	Topic    string
+	// ID gives a document's name within the source from the key of its record, as `id:` declares it; "" names none. Safe
+	// for concurrent use; an error has kind Invalid. Nil: the key's text is the name.
+	ID func(key stream.Value) (string, error)
+}
+
+// Intake reports whether the flow reads its sources through an intake: it has several, or an ID formula.
+func (f *Flow) Intake() bool {
+	return len(f.Sources) > 1 || slices.ContainsFunc(f.Sources, func(s Source) bool { return s.ID != nil })
 }
 
 // Target is a checked target.
@@ -61,9 +70,9 @@ type checker struct {
 	models  map[string]*modelEntry
 	dynamic *formula.Env // with every name, all of dynamic type
 
-	source *sourceEntry
-	steps  []*step
-	tables []*table
+	sources []*sourceEntry
+	steps   []*step
+	tables  []*table
 }
 
 // Load reads and checks a flow file, and merges an overlay into it when overlay isn't "". A file that can't be read is a
@@ -128,7 +137,7 @@ func (c *checker) file(root *tree) {
 	c.modelEntries(root.get("models"))
 	c.sourceEntries(root)
 	c.nodeNames(root.get("nodes"))
-	if !c.dynamicNames() {
+	if !c.dynamicNames(root) {
 		return
 	}
 	c.formulas(root)
@@ -139,6 +148,7 @@ func (c *checker) file(root *tree) {
 		c.unused()
 	}
 	c.targets(root.get("targets"))
+	c.intakeNames(root.get("targets"))
 }
 
 func (c *checker) flowName(root *tree) {
@@ -177,15 +187,15 @@ func (c *checker) standbys(t *tree) {
 }
 
 // dynamicNames prepares the environment in which formulas are compiled first.
-func (c *checker) dynamicNames() bool {
-	c.names["record"] = &name{ident: "record", kind: recordName, scope: c.root, typ: recordType()}
+func (c *checker) dynamicNames(root *tree) bool {
+	c.names["record"] = &name{ident: "record", kind: recordName, scope: c.root, typ: recordType(), from: anySource}
 	var vars []formula.Var
 	for _, ident := range sortedKeys(c.names) {
 		vars = append(vars, formula.Var{Name: ident, Type: stream.TypeDynamic})
 	}
 	env, err := formula.NewEnv(vars)
 	if err != nil {
-		c.add(c.source.at, "", "prepare formulas: %v", err)
+		c.add(root.at, "", "prepare formulas: %v", err)
 		return false
 	}
 	c.dynamic = env

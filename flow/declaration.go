@@ -12,7 +12,8 @@ type Declaration struct {
 	Logic   string          `json:"logic"`
 	Nodes   []Part          `json:"nodes"`
 	Tables  []Part          `json:"tables"`
-	Source  Part            `json:"source"`
+	Source  Part            `json:"source"`            // of a flow that reads its one source directly
+	Sources []Part          `json:"sources,omitempty"` // of a flow with an intake; Own is the ID formula's, "" without one
 	Targets []TargetSummary `json:"targets"`
 }
 
@@ -35,9 +36,20 @@ type TargetSummary struct {
 func (f *Flow) Declaration() Declaration {
 	p := f.Program
 	named := p.byName()
-	d := Declaration{Logic: p.logic.String(), Source: Part{Name: p.source.Name}}
-	if logic, err := p.source.logic(p.names); err == nil { // read already when the flow was checked
-		d.Source.Logic, d.Source.Own = logic.String(), logic.String()
+	d := Declaration{Logic: p.logic.String()}
+	for _, s := range p.bySourceName() {
+		part := Part{Name: s.Name}
+		if logic, err := s.logic(p.names); err == nil { // read already when the flow was checked
+			part.Logic, part.Own = logic.String(), logic.String()
+		}
+		if !f.Intake() {
+			d.Source = part
+			break
+		}
+		if part.Own = ""; s.id != nil {
+			part.Own = digest(s.id.canonical(p.names)).String()
+		}
+		d.Sources = append(d.Sources, part)
 	}
 	for _, s := range p.steps {
 		d.Nodes = append(d.Nodes, Part{s.name.ident, s.name.logic.String(), s.logic(named).String()})
@@ -91,12 +103,44 @@ func (d Declaration) Changed(old Declaration) []string {
 	if d.Source.Logic != old.Source.Logic {
 		changes = append(changes, "source "+d.Source.Name+" changed")
 	}
+	changes = append(changes, changedSources(d.Sources, old.Sources)...)
 	changes = append(changes, changedParts("node", d.Nodes, old.Nodes)...)
 	changes = append(changes, changedParts("table", d.Tables, old.Tables)...)
 	if len(changes) == 0 {
 		changes = append(changes, "the language of formulas changed")
 	}
 	return changes
+}
+
+func changedSources(now, old []Part) []string {
+	var changes []string
+	before, after := partsBy(old), partsBy(now)
+	for _, p := range now {
+		switch was, known := before.name[p.Name]; {
+		case !known:
+			changes = append(changes, "source "+p.Name+" added")
+		case was.Logic != p.Logic:
+			changes = append(changes, "source "+p.Name+" changed")
+		}
+	}
+	for _, p := range old {
+		if _, known := after.name[p.Name]; !known {
+			changes = append(changes, "source "+p.Name+" removed")
+		}
+	}
+	return changes
+}
+
+// Renamed names the sources whose ID formula changed since old: what was processed of them has other IDs now.
+func (d Declaration) Renamed(old Declaration) []string {
+	var names []string
+	before := partsBy(old.Sources)
+	for _, p := range d.Sources {
+		if was, known := before.name[p.Name]; known && was.Own != p.Own {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 func changedParts(noun string, now, old []Part) []string {

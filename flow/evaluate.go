@@ -13,6 +13,7 @@ import (
 type evaluation struct {
 	p      *Program
 	doc    stream.Document
+	source *sourceEntry // of the document; nil: the flow doesn't have it
 	calls  stream.Calls
 	frames []frame          // by scope
 	values [][]stream.Value // by step, then by element of its scope; nil until evaluated
@@ -49,12 +50,18 @@ func (p *Program) evaluate(ctx context.Context, d stream.Document, calls stream.
 
 // formulaRows is all for a flow without nodes, in which a table has one row for a document or none.
 func (p *Program) formulaRows(d stream.Document) ([]stream.Row, error) {
-	e, s := &evaluation{p: p, doc: d}, p.scopes[0]
-	if keep, err := e.condition(p.source.where, s, 0); err != nil || !keep {
+	e, s := &evaluation{p: p, doc: d, source: p.source(d)}, p.scopes[0]
+	if e.source == nil {
+		return nil, nil
+	}
+	if keep, err := e.condition(e.source.where, s, 0); err != nil || !keep {
 		return nil, err
 	}
 	kept := make([]*table, 0, len(p.tables))
 	for _, t := range p.tables {
+		if !t.from.has(e.source) {
+			continue
+		}
 		keep, err := e.condition(t.where, s, 0)
 		if err != nil {
 			return nil, err
@@ -74,7 +81,7 @@ func (p *Program) formulaRows(d stream.Document) ([]stream.Row, error) {
 }
 
 func (p *Program) newEvaluation(d stream.Document, calls stream.Calls) *evaluation {
-	e := &evaluation{p: p, doc: d, calls: calls, frames: make([]frame, len(p.scopes))}
+	e := &evaluation{p: p, doc: d, source: p.source(d), calls: calls, frames: make([]frame, len(p.scopes))}
 	if len(p.steps) > 0 {
 		e.values = make([][]stream.Value, len(p.steps))
 	}
@@ -82,9 +89,12 @@ func (p *Program) newEvaluation(d stream.Document, calls stream.Calls) *evaluati
 	return e
 }
 
-// all evaluates everything. kept stays nil when the source does not keep the document.
+// all evaluates everything. kept stays nil when the source does not keep the document, or the flow has no such source.
 func (e *evaluation) all(ctx context.Context) ([]stream.Row, error) {
-	if keep, err := e.condition(e.p.source.where, e.p.scopes[0], 0); err != nil || !keep {
+	if e.source == nil {
+		return nil, nil
+	}
+	if keep, err := e.condition(e.source.where, e.p.scopes[0], 0); err != nil || !keep {
 		return nil, err
 	}
 	if err := e.run(ctx, e.p.early); err != nil {
@@ -183,6 +193,10 @@ func (e *evaluation) call(ctx context.Context, c *call) {
 
 // inputs evaluates a step's `when` and `in` for every element that a kept row depends on, and leaves out nulls.
 func (e *evaluation) inputs(s *step) (inputs []stream.Value, at []int, err error) {
+	if !s.from.has(e.source) {
+		return nil, nil, nil // it reads what documents of other sources have
+	}
+	in := s.input(e.source)
 	for i := range e.frames[s.scope.index].elements {
 		if !s.early && !e.needed(s, i) {
 			continue
@@ -194,7 +208,7 @@ func (e *evaluation) inputs(s *step) (inputs []stream.Value, at []int, err error
 		if !run {
 			continue
 		}
-		v, err := e.eval(s.in, s.scope, i)
+		v, err := e.eval(in, s.scope, i)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -59,7 +59,17 @@ func (s *step) logic(names map[string]*name) stream.Fingerprint {
 	if s.node != nil {
 		memo = s.node.Memo
 	}
-	return digest(text("node"), text(s.op), finger(memo), s.in.canonical(names), s.when.canonical(names))
+	return digest(text("node"), text(s.op), finger(memo), s.canonicalInput(names), s.when.canonical(names))
+}
+
+// canonicalInput is the meaning of the step's input; with `in_by_source`, of all branches.
+func (s *step) canonicalInput(names map[string]*name) stream.Value {
+	if s.by == nil {
+		return s.in.canonical(names)
+	}
+	return list(s.by, func(b branch) stream.Value {
+		return stream.ListOf(text(b.source.Name), b.in.canonical(names))
+	})
 }
 
 // logic identifies everything that can change the table's rows. The order of columns doesn't: they are sorted by name.
@@ -80,7 +90,30 @@ func (s *sourceEntry) logic(names map[string]*name) (stream.Fingerprint, error) 
 	fields := list(s.Fields, func(f stream.Field) stream.Value {
 		return stream.ListOf(text(f.Name), text(f.Type.String()))
 	})
+	if s.id != nil {
+		return digest(text("source"), text(s.Kind), settings, fields, s.where.canonical(names), s.id.canonical(names)), err
+	}
 	return digest(text("source"), text(s.Kind), settings, fields, s.where.canonical(names)), err
+}
+
+// sourceLogic identifies what the documents of all sources look like. The name of the only one doesn't matter.
+func (p *Program) sourceLogic() (stream.Fingerprint, error) {
+	if len(p.sources) == 1 {
+		return p.sources[0].logic(p.names)
+	}
+	var all []stream.Value
+	for _, s := range p.bySourceName() {
+		logic, err := s.logic(p.names)
+		if err != nil {
+			return stream.Fingerprint{}, err
+		}
+		all = append(all, text(s.Name), finger(logic))
+	}
+	return digest(all...), nil
+}
+
+func (p *Program) bySourceName() []*sourceEntry {
+	return slices.SortedFunc(slices.Values(p.sources), func(a, b *sourceEntry) int { return compare(a.Name, b.Name) })
 }
 
 // identities gives every name and the program their fingerprints, in order of evaluation.
@@ -88,6 +121,9 @@ func (p *Program) identities() error {
 	for ident, n := range p.names {
 		if n.kind == sourceName || n.kind == recordName {
 			n.logic = stream.FingerprintBytes([]byte(n.kind.String()))
+		}
+		if n.kind == sourceName && len(p.sources) > 1 {
+			n.logic = digest(text(n.kind.String()), text(n.ident))
 		}
 		p.names[ident] = n
 	}
@@ -103,7 +139,7 @@ func (p *Program) identities() error {
 		tables = append(tables, t.logic(p.names))
 	}
 	slices.SortFunc(nodes, func(a, b stream.Fingerprint) int { return slices.Compare(a[:], b[:]) })
-	source, err := p.source.logic(p.names)
+	source, err := p.sourceLogic()
 	p.logic = digest(text("flow"), number(formula.Version), finger(source), fingers(nodes), fingers(tables))
 	return err
 }

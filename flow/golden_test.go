@@ -86,8 +86,10 @@ func describe(f *Flow) string {
 			b.WriteString("  " + c.Name + ": " + c.Type.String() + "\n")
 		}
 	}
-	for _, p := range f.Program.paths {
-		b.WriteString("reads " + strings.Join(p, ".") + "\n")
+	for _, s := range f.Program.sources {
+		for _, p := range s.paths {
+			b.WriteString("reads " + strings.Join(p, ".") + "\n")
+		}
 	}
 	for _, w := range f.Warnings {
 		b.WriteString("warning " + w.String() + "\n")

@@ -12,6 +12,7 @@ type name struct {
 	step  *step  // of a node; of an element: the node whose list it is from
 	scope *scope // where it has a value
 	typ   stream.Type
+	from  sourceSet          // sources whose documents have it
 	logic stream.Fingerprint // of what it stands for
 }
 

@@ -14,10 +14,12 @@ type step struct {
 	spec  stream.OperatorSpec // of an operator other than expr
 	set   stream.Settings
 	in    *expression
+	by    []branch // of `in_by_source`, in order of source; then in is nil
 	when  *expression
-	scope *scope // in which it has a value
-	opens *scope // of its `each`; nil without one
-	elem  *name  // of its `each`
+	from  sourceSet // sources for whose documents it runs
+	scope *scope    // in which it has a value
+	opens *scope    // of its `each`; nil without one
+	elem  *name     // of its `each`
 	node  *stream.Node
 	index int // in order of evaluation
 	wave  int // steps of one wave don't read each other
@@ -29,8 +31,11 @@ func (s *step) what() string { return "node " + s.name.ident }
 
 // reads are the names that the step's formulas read.
 func (s *step) reads() []*name {
-	reads := s.in.names()
-	return append(reads, s.when.names()...)
+	var reads []*name
+	for _, x := range s.formulas() {
+		reads = append(reads, x.names()...)
+	}
+	return reads
 }
 
 func (x *expression) names() []*name {
@@ -47,7 +52,7 @@ func (c *checker) nodeNames(t *tree) {
 	}
 	for _, e := range t.entries {
 		s := &step{body: e.value, op: expr}
-		s.name = c.declare(&name{ident: e.key, at: e.at, kind: nodeName, step: s, typ: stream.TypeDynamic})
+		s.name = c.declare(&name{ident: e.key, at: e.at, kind: nodeName, step: s, typ: stream.TypeDynamic, from: anySource})
 		c.steps = append(c.steps, s)
 		if s.bad = !c.isMapping(e.value, s.what()); s.bad {
 			continue
@@ -63,18 +68,19 @@ func (c *checker) element(s *step, t *tree) {
 	if !ok {
 		return
 	}
-	s.elem = c.declare(&name{ident: ident, at: t.at, kind: elementName, step: s, typ: stream.TypeDynamic})
+	s.elem = c.declare(&name{ident: ident, at: t.at, kind: elementName, step: s, typ: stream.TypeDynamic, from: anySource})
 	s.opens = &scope{element: s.elem}
 	s.elem.scope = s.opens
 }
 
 // formulas compiles every formula against dynamic names, and so learns what reads what.
 func (c *checker) formulas(root *tree) {
-	if c.source.name != nil {
-		if t := c.source.body.get("where"); t != nil {
-			c.source.where = c.parse(t, "`where` of source "+c.source.Name)
-			c.onlySource(c.source.where)
+	for _, s := range c.sources {
+		if t := s.body.get("where"); t != nil {
+			s.where = c.parse(t, "`where` of source "+s.Name)
+			c.onlySource(s, s.where)
 		}
+		c.idFormula(s)
 	}
 	for _, s := range c.steps {
 		c.stepFormulas(s)
@@ -83,9 +89,14 @@ func (c *checker) formulas(root *tree) {
 }
 
 // onlySource faults a source's condition that reads what is computed later.
-func (c *checker) onlySource(x *expression) {
+func (c *checker) onlySource(s *sourceEntry, x *expression) {
 	for _, n := range x.reads {
-		if n != c.source.name && n.kind != recordName && !x.broken {
+		switch {
+		case n == s.name, n.kind == recordName, x.broken:
+		case n.kind == sourceName:
+			c.add(x.text.at, "", "%s can't read the source %s: a document is of one source", x.what, n.ident)
+			x.broken = true
+		default:
 			c.add(x.text.at, "use `where` of a table", "%s can't read the %s %s: it is decided before nodes run", x.what, n.kind, n.ident)
 			x.broken = true
 		}
@@ -102,15 +113,21 @@ func (c *checker) stepFormulas(s *step) {
 	} else if text, ok := c.text(op, "`op` of "+s.what()); ok {
 		c.operator(s, op, text)
 	}
-	if s.body.get("in") == nil {
+	switch in, by := s.body.get("in"), s.body.get("in_by_source"); {
+	case in == nil && by == nil:
 		s.bad = true
 		c.add(s.name.at, "write `in: FORMULA`", "%s needs an `in`", s.what())
+	case in != nil && by != nil:
+		s.bad = true
+		c.add(by.at, "keep one of them", "%s has both `in` and `in_by_source`", s.what())
+	case by != nil:
+		c.branches(s, by)
 	}
 	s.in = c.parse(s.body.get("in"), "`in` of "+s.what())
 	s.when = c.parse(s.body.get("when"), "`when` of "+s.what())
 }
 
-var nodeKeys = []string{"op", "in", "when", "each"}
+var nodeKeys = []string{"op", "in", "in_by_source", "when", "each"}
 
 func (c *checker) operator(s *step, at *tree, op string) {
 	s.op = op
@@ -186,9 +203,9 @@ func (c *checker) cycle(path []*step, again *step) {
 
 // types gives every step, in order, its scope, the types of its formulas and its own.
 func (c *checker) types() {
-	if c.source.name != nil {
-		c.compile(c.source.where)
-		c.expectBool(c.source.where)
+	for _, s := range c.sources {
+		c.compile(s.where)
+		c.expectBool(s.where)
 	}
 	for _, s := range c.steps {
 		c.stepType(s)
@@ -196,34 +213,32 @@ func (c *checker) types() {
 }
 
 func (c *checker) stepType(s *step) {
-	s.scope = c.scopeOf(s.in, s.when)
+	s.scope = c.stepScope(s)
 	s.name.scope = s.scope
+	c.stepSources(s)
 	if s.opens != nil {
 		s.opens.parent, s.opens.depth, s.opens.index = s.scope, s.scope.depth+1, len(c.scopes)
 		c.scopes = append(c.scopes, s.opens)
 	}
-	for _, x := range []*expression{s.in, s.when} {
-		if x != nil {
-			x.scope = s.scope
-			c.compile(x)
-		}
+	for _, x := range s.formulas() {
+		x.scope = s.scope
+		c.compile(x)
 	}
 	c.expectBool(s.when)
-	if !s.bad && !s.in.broken {
-		s.name.typ = c.outputType(s)
+	if in, ok := c.inputType(s); ok {
+		s.name.typ = c.outputType(s, in)
 	}
 	c.elementType(s)
 }
 
-func (c *checker) outputType(s *step) stream.Type {
-	in := s.in.typ()
+func (c *checker) outputType(s *step, in stream.Type) stream.Type {
 	out := in
 	if s.op != expr {
 		var err error
 		arg := in
 		arg.Nullable = arg.Kind == stream.Dynamic
 		if out, err = s.spec.Output(arg, s.set); err != nil {
-			c.add(s.in.text.at, "", "%s: %v", s.what(), err)
+			c.add(s.formulas()[0].text.at, "", "%s: %v", s.what(), err)
 			return stream.TypeDynamic
 		}
 	}

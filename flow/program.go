@@ -9,36 +9,38 @@ import (
 
 // Program is a checked flow, ready to evaluate documents. It implements stream.Program.
 type Program struct {
-	flow   string
-	source *sourceEntry
-	names  map[string]*name
-	scopes []*scope
-	steps  []*step
-	tables []*table
-	logic  stream.Fingerprint
-	paths  [][]string // fields of the input that formulas read, none a part of another
-	record bool       // formulas read the record's metadata
-	feeds  [][]int    // by step: the tables that depend on it
-	early  [][]*step  // waves needed to decide which rows are kept
-	late   [][]*step  // the other waves
+	flow    string
+	sources []*sourceEntry
+	names   map[string]*name
+	scopes  []*scope
+	steps   []*step
+	tables  []*table
+	logic   stream.Fingerprint
+	record  bool      // formulas read the record's metadata
+	feeds   [][]int   // by step: the tables that depend on it
+	early   [][]*step // waves needed to decide which rows are kept
+	late    [][]*step // the other waves
 }
 
 var _ stream.Program = (*Program)(nil)
 
 // program builds what runs. It faults operators that can't be made from their settings.
 func (c *checker) program() *Program {
-	p := &Program{flow: c.flow.Name, source: c.source, names: c.names, scopes: c.scopes, steps: c.steps, tables: c.tables}
+	p := &Program{flow: c.flow.Name, sources: c.sources, names: c.names, scopes: c.scopes, steps: c.steps, tables: c.tables}
 	for _, s := range p.steps {
 		if s.op != expr {
 			c.operate(s)
 		}
 	}
 	if err := p.identities(); err != nil {
-		c.add(c.source.at, "", "identify the flow's logic: %v", err)
+		c.add(p.sources[0].at, "", "identify the flow's logic: %v", err)
 	}
 	p.reads()
-	if _, taken := p.source.name.typ.FieldType("record"); taken && p.record && p.source.Fields != nil {
-		c.add(p.source.at, "leave one of them out", "formulas read `record`, the record's metadata, but source %s has a field of that name", p.source.Name)
+	for _, s := range p.sources {
+		c.flow.Sources = append(c.flow.Sources, s.Source)
+		if _, taken := s.name.typ.FieldType("record"); taken && p.record && s.Fields != nil {
+			c.add(s.at, "leave one of them out", "formulas read `record`, the record's metadata, but source %s has a field of that name", s.Name)
+		}
 	}
 	p.plan()
 	return p
@@ -74,11 +76,27 @@ func (s *step) lineage() stream.NodeLineage {
 	return l
 }
 
-// formulas are all formulas that read the source.
+// source is the source of a document; nil when the flow doesn't have it.
+func (p *Program) source(d stream.Document) *sourceEntry {
+	if d.Source == "" && len(p.sources) == 1 {
+		return p.sources[0]
+	}
+	for _, s := range p.sources {
+		if s.Name == d.Source {
+			return s
+		}
+	}
+	return nil
+}
+
+// formulas are all formulas that read sources.
 func (p *Program) formulas() []*expression {
-	all := []*expression{p.source.where}
+	var all []*expression
+	for _, s := range p.sources {
+		all = append(all, s.where)
+	}
 	for _, s := range p.steps {
-		all = append(all, s.in, s.when)
+		all = append(all, s.formulas()...)
 	}
 	for _, t := range p.tables {
 		all = append(all, t.formulas()...)
@@ -88,24 +106,31 @@ func (p *Program) formulas() []*expression {
 
 // reads collects the paths of the input that formulas read, without those that lie within others.
 func (p *Program) reads() {
-	var paths [][]string
-	for _, x := range p.formulas() {
-		for _, r := range x.formula.Refs() {
-			switch n := p.names[r.Name]; {
-			case n == p.source.name:
-				paths = append(paths, r.Path)
-			case n.kind == recordName:
-				p.record = true
-				paths = append(paths, append([]string{"record"}, r.Path...))
+	for _, s := range p.sources {
+		var paths [][]string
+		for _, x := range p.formulas() {
+			for _, r := range x.formula.Refs() {
+				switch n := p.names[r.Name]; {
+				case n == s.name:
+					paths = append(paths, r.Path)
+				case n.kind == recordName:
+					p.record = true
+					paths = append(paths, append([]string{"record"}, r.Path...))
+				}
 			}
 		}
+		s.paths = outermost(paths)
 	}
+}
+
+func outermost(paths [][]string) (out [][]string) {
 	slices.SortFunc(paths, slices.Compare)
 	for _, path := range paths {
-		if last := len(p.paths) - 1; last < 0 || !within(path, p.paths[last]) {
-			p.paths = append(p.paths, path)
+		if last := len(out) - 1; last < 0 || !within(path, out[last]) {
+			out = append(out, path)
 		}
 	}
+	return out
 }
 
 func within(path, outer []string) bool {
@@ -180,7 +205,11 @@ func (p *Program) ReadsRecord() bool { return p.record }
 func (p *Program) ReadSet(d stream.Document) stream.Fingerprint {
 	var few [32]stream.Value
 	parts := few[:0]
-	for _, path := range p.paths {
+	var paths [][]string
+	if s := p.source(d); s != nil {
+		paths = s.paths
+	}
+	for _, path := range paths {
 		v, found := d.Input, true
 		for _, field := range path {
 			if v, found = v.Get(field); !found {

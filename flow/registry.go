@@ -29,7 +29,7 @@ var (
 var (
 	laterFlowKeys = map[string]string{
 		"state":   "memo retention and its collection aren't built yet",
-		"intake":  "intake isn't built yet",
+		"intake":  "the intake has no settings yet: it runs where a flow has several sources, or an `id`",
 		"rollout": "rolling tables out side by side isn't built yet",
 		"limits":  "limits aren't built yet",
 	}
@@ -43,21 +43,19 @@ var (
 		"replicas": "the replication factor is the broker's own for now",
 	}
 	laterSourceKeys = map[string]string{
-		"id":       "a document ID formula needs intake, which isn't built yet",
-		"child_of": "child records need intake, which isn't built yet",
-		"parent":   "child records need intake, which isn't built yet",
-		"order":    "child records need intake, which isn't built yet",
+		"child_of": "child records aren't built yet",
+		"parent":   "child records aren't built yet",
+		"order":    "child records aren't built yet",
 	}
 	laterSourceSettings = map[string]string{
 		"payload":  "payloads by reference aren't built yet",
 		"registry": "Avro and a schema registry aren't built yet",
 		"format":   "formats besides JSON aren't built yet",
-		"topics":   "several topics need intake, which isn't built yet",
+		"topics":   "a source of several topics isn't built yet; declare a source for each",
 	}
 	laterNodeKeys = map[string]string{
-		"in_by_source": "several sources need intake, which isn't built yet",
-		"rate":         "rate limits aren't built yet",
-		"retries":      "attempt budgets aren't built yet",
+		"rate":    "rate limits aren't built yet",
+		"retries": "attempt budgets aren't built yet",
 	}
 	laterTableKeys = map[string]string{
 		"shared":  "rows shared by several documents aren't built yet",

@@ -190,7 +190,7 @@ func filesSpec() stream.SourceSpec {
 
 func debeziumSpec() stream.SourceSpec {
 	return stream.SourceSpec{
-		Name: "debezium", Doc: "A Debezium topic.",
+		Name: "debezium", Doc: "A Debezium topic.", Keyed: true,
 		Settings: []stream.Setting{{Name: "topic", Kind: stream.SettingString, Required: true}},
 		Type: func(_ stream.Settings, declared []stream.Field) (stream.Type, error) {
 			return stream.MapType(declared...), nil

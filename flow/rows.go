@@ -16,6 +16,10 @@ func (e *evaluation) keep() error {
 	e.kept = make([][][]bool, len(e.p.tables))
 	for i, t := range e.p.tables {
 		s := e.p.scopes[0]
+		if !t.from.has(e.source) {
+			e.kept[i] = e.keptAbove(s, []bool{false})
+			continue
+		}
 		if t.where != nil {
 			s = t.where.scope
 		}

@@ -60,7 +60,7 @@ func Schema(r *Registry) []byte {
 		"targets": named("Places that are kept in step with tables.", &schema{Pattern: topicPart.String()}, targetSchema(r)),
 	}, "flow", "sources", "tables")
 	root.Properties["sources"].MinProperties = 1
-	root.Properties["sources"].MaxProperties = 1
+	root.Properties["sources"].MaxProperties = maxSources
 	root.Schema, root.ID, root.Title = "https://json-schema.org/draft/2020-12/schema", schemaID, "Freshet flow"
 	out, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
@@ -101,6 +101,9 @@ func sourceSchema(r *Registry) *schema {
 			"fields": named("Types of the fields.", nil, &schema{Type: "string", Description: typeRule}),
 			"where":  formulaSchema("Documents that don't match are deleted."),
 		}, kind)
+		if spec.Keyed {
+			branch.with("id", formulaSchema("Names a document within the source, from record.key alone; without it, the key's text does."), false)
+		}
 		union.OneOf = append(union.OneOf, branch)
 	}
 	return union
@@ -132,7 +135,12 @@ func nodeSchema(r *Registry) *schema {
 func operatorSchema(op, doc string, settings []stream.Setting) *schema {
 	s := settingsSchema(doc, settings)
 	s.with("op", &schema{Const: op}, true)
-	s.with("in", formulaSchema("The input."), true)
+	branches := named("The input by source: each document's is that of its own source.", &schema{Pattern: identifier.String()},
+		&schema{Type: []string{"string", "boolean", "number", "null"}, Description: "null: the node isn't run for documents of the source."})
+	branches.MinProperties = 1
+	s.with("in", formulaSchema("The input."), false)
+	s.with("in_by_source", branches, false)
+	s.OneOf = []*schema{{Required: []string{"in"}}, {Required: []string{"in_by_source"}}}
 	s.with("when", formulaSchema("False or null: the node isn't run and gives null."), false)
 	s.with("each", &schema{Type: "string", Pattern: identifier.String(), Description: "Names one element of the result, a list."}, false)
 	return s

@@ -78,7 +78,11 @@ func vectorNodes(x *expression, seen map[*step]bool) (found []*stream.Node) {
 			found = append(found, s.node)
 			continue
 		}
-		found = append(found, vectorNodes(s.in, seen)...)
+		for _, in := range s.formulas() {
+			if in != s.when {
+				found = append(found, vectorNodes(in, seen)...)
+			}
+		}
 	}
 	return found
 }

@@ -6,14 +6,20 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// sourceEntry is the flow's source while it is checked.
+// sourceEntry is a source of the flow while it is checked and when it runs.
 type sourceEntry struct {
 	Source
 	at    place
 	name  *name
 	where *expression
+	id    *expression
 	body  *tree
+	index int
+	paths [][]string // fields of its documents that formulas read, none a part of another
 }
+
+// set is the set with this source alone.
+func (s *sourceEntry) set() sourceSet { return 1 << s.index }
 
 // modelEntry is an entry of `models`; model is nil after a fault.
 type modelEntry struct {
@@ -62,9 +68,7 @@ func (c *checker) model(e entry) *stream.Model {
 	return &stream.Model{Name: e.key, Provider: &spec, Settings: s}
 }
 
-// sourceEntries checks `sources`. Until intake is built, there is one.
 func (c *checker) sourceEntries(root *tree) {
-	c.source = &sourceEntry{at: root.at}
 	t := root.get("sources")
 	if t == nil {
 		c.add(root.at, "write `sources: { page: { files: { root: ./docs } } }`", "the flow has no `sources`")
@@ -77,32 +81,31 @@ func (c *checker) sourceEntries(root *tree) {
 		c.add(t.at, "", "the flow needs a source")
 	}
 	for i, e := range t.entries {
-		s := c.sourceEntry(e)
-		if i == 0 {
-			c.source = s
-			continue
+		if i == maxSources {
+			c.add(e.at, "", "a flow has at most %d sources", maxSources)
+			break
 		}
-		c.add(e.at, "keep one source for now", "source %s: a flow of several sources needs intake, which isn't built yet", e.key)
+		s := &sourceEntry{Source: Source{Name: e.key}, at: e.at, body: e.value, index: i}
+		c.sources = append(c.sources, s)
+		c.sourceEntry(s, e)
 	}
 }
 
-func (c *checker) sourceEntry(e entry) *sourceEntry {
-	s := &sourceEntry{Source: Source{Name: e.key}, at: e.at, body: e.value}
-	s.name = c.declare(&name{ident: e.key, at: e.at, kind: sourceName, scope: c.root, typ: stream.TypeDynamic})
+func (c *checker) sourceEntry(s *sourceEntry, e entry) {
+	s.name = c.declare(&name{ident: e.key, at: e.at, kind: sourceName, scope: c.root, typ: stream.TypeDynamic, from: s.set()})
 	if !c.isMapping(e.value, "source "+e.key) {
-		return s
+		return
 	}
 	what := "source " + e.key
 	s.Fields = c.fields(e.value.get("fields"))
-	kind, ok := c.kindKey(e, what, "kind of source", sortedKeys(c.registry.Sources), laterSources, laterSourceKeys, "fields", "where")
+	kind, ok := c.kindKey(e, what, "kind of source", sortedKeys(c.registry.Sources), laterSources, laterSourceKeys, "fields", "where", "id")
 	if !ok || !c.isMapping(kind.value, kind.key+" of "+what) {
-		return s
+		return
 	}
 	s.Kind, s.Spec = kind.key, c.registry.Sources[kind.key]
 	if s.Settings, ok = c.settings(kind.value, kind.key+" of "+what, s.Spec.Settings, laterSourceSettings); ok {
 		c.sourceType(s)
 	}
-	return s
 }
 
 func (c *checker) sourceType(s *sourceEntry) {
@@ -117,7 +120,16 @@ func (c *checker) sourceType(s *sourceEntry) {
 	}
 	s.name.typ = typ
 	s.Topic = s.Spec.Topic(c.flow.Name, s.Name, s.Settings)
-	c.flow.Sources = append(c.flow.Sources, s.Source)
+	for _, own := range []string{"intake", "rows", "changelog", "meta"} {
+		if s.Topic == c.flow.Name+"."+own {
+			c.add(s.at, "choose another name for the flow", "source %s reads topic %s, which is one of the flow's own", s.Name, s.Topic)
+		}
+	}
+	for _, other := range c.sources[:s.index] {
+		if other.Topic == s.Topic {
+			c.add(s.at, "keep one of them", "source %s reads topic %s, as source %s does", s.Name, s.Topic, other.Name)
+		}
+	}
 }
 
 // kindKey finds the one key of a source or target that names its kind, and faults all keys that mean nothing.

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -13,7 +14,8 @@ type table struct {
 	scope   *scope
 	where   *expression
 	key     *expression
-	columns []column // in order of name
+	columns []column  // in order of name
+	from    sourceSet // sources whose documents have rows
 }
 
 type column struct {
@@ -129,10 +131,26 @@ func (c *checker) tableTypes() {
 			c.inTable(tab, x)
 			c.compile(x)
 		}
+		c.tableSources(tab)
 		c.expectBool(tab.where)
 		c.keyType(tab)
 		c.columnTypes(tab)
 	}
+}
+
+// tableSources finds the sources whose documents have rows of a table: those that all of its formulas can read.
+func (c *checker) tableSources(tab *table) {
+	formulas := slices.DeleteFunc(tab.formulas(), func(x *expression) bool { return x == nil })
+	tab.from = c.sourcesOf("make a table for each source, or read both through a node with `in_by_source`", formulas...)
+	if tab.scope == nil || tab.scope.element == nil {
+		return
+	}
+	if both := tab.from & tab.scope.element.from; both != 0 {
+		tab.from = both
+		return
+	}
+	c.add(tab.at, "make a table for each source", "%s has a row for each %s, of %s, but its formulas read what only documents of %s have", tab.what(),
+		tab.scope, c.sourceText(tab.scope.element.from), c.sourceText(tab.from))
 }
 
 // inTable faults a formula that reads elements which the table doesn't have.
@@ -224,7 +242,9 @@ func (c *checker) reportUnused(used map[*name]bool) {
 			c.add(m.at, "remove it", "model %s is not used by any node", ident)
 		}
 	}
-	if n := c.source.name; n != nil && !used[n] {
-		c.add(n.at, "read it in a formula, e.g. in: "+n.ident+".content", "source %s is not read by any table or node", n.ident)
+	for _, s := range c.sources {
+		if n := s.name; !used[n] && c.names[n.ident] == n {
+			c.add(n.at, "read it in a formula, e.g. in: "+n.ident+".content", "source %s is not read by any table or node", n.ident)
+		}
 	}
 }

@@ -26,6 +26,7 @@ func DebeziumSpec() stream.SourceSpec {
 					"decimal.handling.mode says, or auto, which refuses a text that could be either."},
 		},
 		Type:  debeziumType,
+		Keyed: true,
 		Topic: func(_, _ string, s stream.Settings) string { return s.String("topic") },
 	}
 }

@@ -20,6 +20,8 @@ type Generation struct {
 	Generation int64
 	Created    int64           // wall clock, ns since 1970
 	ResetEnds  map[int32]int64 // by source partition: its end offset when `reset` made this generation; nil for the first
+	// IntakeEnds is ResetEnds of a flow with an intake: by source topic and partition.
+	IntakeEnds map[string]map[int32]int64
 }
 
 // Declaration is the record of a flow's present declaration.
@@ -54,6 +56,8 @@ type generationWire struct {
 	Generation int64           `cbor:"1,keyasint"`
 	Created    int64           `cbor:"2,keyasint"`
 	ResetEnds  map[int32]int64 `cbor:"3,keyasint,omitempty"`
+
+	IntakeEnds map[string]map[int32]int64 `cbor:"4,keyasint,omitempty"`
 }
 
 type declarationWire struct {
@@ -76,7 +80,7 @@ type topicWire struct {
 
 // EncodeGeneration returns the record, without a topic.
 func EncodeGeneration(g Generation) (stream.Record, error) {
-	return metaRecord(GenerationKey, generationWire{metaFormat, g.Generation, g.Created, g.ResetEnds})
+	return metaRecord(GenerationKey, generationWire{metaFormat, g.Generation, g.Created, g.ResetEnds, g.IntakeEnds})
 }
 
 // EncodeDeclaration returns the record, without a topic.
@@ -110,7 +114,7 @@ func DecodeMeta(r *stream.Record) (Meta, error) {
 		if err := decodeFormat(r.Value, &w, op, metaFormat); err != nil {
 			return Meta{}, err
 		}
-		return Meta{Generation: &Generation{w.Generation, w.Created, w.ResetEnds}}, nil
+		return Meta{Generation: &Generation{w.Generation, w.Created, w.ResetEnds, w.IntakeEnds}}, nil
 	case DeclarationKey:
 		var w declarationWire
 		if err := decodeFormat(r.Value, &w, op, metaFormat); err != nil {

@@ -10,6 +10,8 @@ type SourceSpec struct {
 	// Type is the type of the source's variable in formulas (a map of fields). declared is what the flow file's
 	// `fields:` says, nil when it says nothing; a source of fixed fields refuses a declaration.
 	Type func(s Settings, declared []Field) (Type, error)
+	// Keyed says that the keys of its records come from elsewhere, so that an ID formula may name its documents.
+	Keyed bool
 	// Topic is the topic that the source's records lie on.
 	Topic func(flow, source string, s Settings) string
 }

@@ -26,7 +26,7 @@ type options struct {
 	dataDir    string // "": .freshet/<flow> beside the flow file
 	embedded   bool   // run the broker in this process
 	replica    int
-	roles      []string // watch, process, sinks, sink:NAME, all
+	roles      []string // watch, intake, process, sinks, sink:NAME, all
 	targets    []string // nil: all
 	reevaluate bool     // a changed declaration is taken over, and every document evaluated again
 	rebuild    []string // targets to be rebuilt
@@ -34,7 +34,7 @@ type options struct {
 	log        *slog.Logger
 }
 
-// app is one process of a flow: some of its watcher, processor and deliveries.
+// app is one process of a flow: some of its watchers, intake, processor and deliveries.
 type app struct {
 	options
 	flow      *flow.Flow
@@ -44,7 +44,8 @@ type app struct {
 	totals    engine.Totals
 	evaluator *engine.Evaluator
 	processor *kafka.Processor
-	watcher   *watcher
+	watchers  []*watcher
+	intake    *kafka.Intake
 	closers   []func()
 	address   string // of the control HTTP
 	controlled
@@ -91,13 +92,6 @@ func (a *app) delivers(target string) bool {
 	return a.does("sinks") || slices.Contains(a.roles, "sink:"+target)
 }
 
-func (a *app) source() flow.Source { return a.flow.Sources[0] }
-
-func (a *app) kafkaSource() kafka.Source {
-	s := a.source()
-	return kafka.Source{Topic: s.Topic, Ours: s.Kind == "files", Planned: int32(a.flow.Kafka.Partitions)}
-}
-
 // connect reaches the brokers, starting the embedded one where it is asked for.
 func (a *app) connect(ctx context.Context) error {
 	a.cluster = kafka.Cluster{Brokers: a.flow.Kafka.Brokers, Log: a.log, Embedded: a.embedded, Patience: patience()}
@@ -139,8 +133,8 @@ func (a *app) prepare(ctx context.Context) (err error) {
 
 // transactionalID is stable for a replica on a real cluster, so that its next start settles what it left open. The
 // embedded broker can't show later commits of an ID that left a transaction open, so there each start has its own.
-func (a *app) transactionalID() string {
-	id := a.flow.Name + ".processor." + strconv.Itoa(a.replica)
+func (a *app) transactionalID(stage string) string {
+	id := a.flow.Name + "." + stage + "." + strconv.Itoa(a.replica)
 	if !a.embedded {
 		return id
 	}
@@ -163,19 +157,22 @@ func (a *app) start(ctx context.Context) error {
 	if a.does("process") {
 		a.startProcessor(ctx)
 	}
-	if a.does("watch") && a.source().Kind == "files" {
-		return a.startWatcher()
+	if a.does("intake") && a.flow.Intake() {
+		a.startIntake()
+	}
+	if a.does("watch") {
+		return a.startWatchers()
 	}
 	return nil
 }
 
 func (a *app) startProcessor(ctx context.Context) {
-	dec, salt := decoder(a.source())
+	dec, salt := a.decoder()
 	a.evaluator = engine.NewEvaluator(ctx, a.flow.Program, &a.totals, engine.Events{Retrying: a.degraded.retrying, Recovered: a.degraded.recovered})
 	a.degraded.log = a.log
 	a.processor = kafka.NewProcessor(kafka.ProcessorConfig{
-		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID(), ControlAddress: a.address, Instance: a.instance(),
-		Engine: engine.Config{Program: a.flow.Program, Source: a.source().Name, Decoder: dec, Salt: salt,
+		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID("processor"), ControlAddress: a.address, Instance: a.instance(),
+		Engine: engine.Config{Program: a.flow.Program, Decoder: dec, Salt: salt,
 			Now: func() int64 { return time.Now().UnixNano() }},
 		Evaluator: a.evaluator, Totals: &a.totals, Standbys: a.flow.Standbys, At: crashPoint, Trouble: a.degraded.of("processor"),
 		Stores: stores{flow: a.flow.Name, dir: a.stateDir(), log: a.log},
@@ -205,8 +202,11 @@ func (a *app) run(parent context.Context) error {
 		part(a.processor.Run)
 	}
 	part(func(ctx context.Context) error { return a.cluster.Watch(ctx, a.topics, a.degraded.of("topics")) })
-	if a.watcher != nil {
-		part(a.watcher.Run)
+	if a.intake != nil {
+		part(a.intake.Run)
+	}
+	for _, w := range a.watchers {
+		part(w.Run)
 	}
 	for _, t := range a.flow.Targets {
 		if a.delivers(t.Name) {

@@ -12,7 +12,7 @@ import (
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-// awaitCaughtUp returns when all that this process does has nothing left to do: files scanned, source processed, nothing
+// awaitCaughtUp returns when all that this process does has nothing left to do: files scanned, sources taken in and processed, nothing
 // pending, every target at the end of the rows topic.
 func (a *app) awaitCaughtUp(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -31,8 +31,13 @@ func (a *app) awaitCaughtUp(ctx context.Context) error {
 }
 
 func (a *app) caughtUp(ctx context.Context) (bool, error) {
-	if a.watcher != nil && !a.watcher.scanned.Load() {
-		return false, nil
+	for _, w := range a.watchers {
+		if !w.scanned.Load() {
+			return false, nil
+		}
+	}
+	if done, err := a.takenIn(ctx); !done || err != nil {
+		return false, err
 	}
 	if a.processor != nil {
 		if done, err := a.processed(ctx); !done || err != nil {

@@ -88,6 +88,9 @@ func (a *app) loops() (all []control.Loop) {
 	if a.processor != nil {
 		all = append(all, control.Loop{Name: "processor", Still: a.processor.Pulse.Still()})
 	}
+	if a.intake != nil {
+		all = append(all, control.Loop{Name: "intake", Still: a.intake.Pulse.Still()})
+	}
 	for _, t := range a.flow.Targets {
 		if d := a.delivery(t.Name); d != nil {
 			all = append(all, control.Loop{Name: "target " + t.Name, Still: d.Pulse.Still()})
@@ -102,6 +105,9 @@ func (a *app) missing() (all []string) {
 	if a.processor != nil {
 		all = a.processor.Missing()
 	}
+	if a.intake != nil {
+		all = append(all, a.intake.Missing()...)
+	}
 	for _, t := range a.flow.Targets {
 		if d := a.delivery(t.Name); d != nil {
 			all = append(all, d.Missing()...)
@@ -113,7 +119,7 @@ func (a *app) missing() (all []string) {
 // status says what the process does. Lags need Kafka; without its answer they stay unknown.
 func (a *app) status(ctx context.Context) control.Status {
 	s := control.Status{Flow: a.flow.Name, Replica: a.replica, Roles: a.roles, Degraded: a.degraded.list(),
-		Counts: a.counts(), Partitions: a.partitions()}
+		Counts: a.counts(), Partitions: a.partitions(), Intake: a.intakeStatus(ctx)}
 	if a.processor != nil {
 		m := &a.processor.Metrics
 		s.Transactions = control.Transactions{Committed: m.Commits.Load(), Aborted: m.Aborts.Load()}

@@ -20,18 +20,33 @@ func (a *app) checkDeclaration(ctx context.Context) error {
 		return err
 	}
 	var old flow.Declaration
-	revision := int64(1)
 	if recorded != nil {
 		if err := json.Unmarshal(recorded.Body, &old); err != nil {
 			return fmt.Errorf("read the recorded declaration of flow %s: %w", a.flow.Name, err)
 		}
-		revision = recorded.Revision + 1
+		if names := now.Renamed(old); len(names) > 0 {
+			return usagef("flow %s: the ID formula of source %s changed, so that its documents have other IDs; to begin again from the sources, "+
+				"run: freshet reset -f %s", a.flow.Name, strings.Join(names, ", "), a.flowFile)
+		}
 		if changed := now.Changed(old); old.Logic != now.Logic && !a.reevaluate {
 			return usagef("flow %s changed since it last ran: %s; start with --reevaluate to evaluate every document again "+
 				"(only what a change affects is computed)", a.flow.Name, strings.Join(changed, ", "))
 		}
 	}
-	body, err := json.Marshal(now)
+	return a.recordDeclaration(ctx)
+}
+
+// recordDeclaration records what the flow file declares, unless that is recorded already.
+func (a *app) recordDeclaration(ctx context.Context) error {
+	recorded, err := a.cluster.Declaration(ctx, a.flow.Name)
+	if err != nil {
+		return err
+	}
+	revision := int64(1)
+	if recorded != nil {
+		revision = recorded.Revision + 1
+	}
+	body, err := json.Marshal(a.flow.Declaration())
 	if err != nil {
 		return err
 	}

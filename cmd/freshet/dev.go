@@ -46,7 +46,7 @@ func newRun(c *common) *cobra.Command {
 	}
 	o := c.flowFlags(cmd)
 	o.listenFlag(cmd)
-	cmd.Flags().StringSliceVar(&o.roles, "role", []string{"all"}, "what this process does: watch, process, sinks, sink:NAME, all")
+	cmd.Flags().StringSliceVar(&o.roles, "role", []string{"all"}, "what this process does: watch, intake, process, sinks, sink:NAME, all")
 	cmd.Flags().IntVar(&o.replica, "replica", 0, "ordinal of this replica; each running one needs its own")
 	cmd.Flags().BoolVar(&o.reevaluate, "reevaluate", false, "take over a changed flow: evaluate every document again before live work")
 	cmd.Flags().BoolVar(&once, "once", false, "leave when nothing is pending and every target has caught up")

@@ -118,10 +118,15 @@ func (b *historyBench) prepare() error {
 		return err
 	}
 	b.flow = a.flow
-	source := a.source()
-	if source.Kind != "files" {
-		return usagef("bench history replays edits of files, but the source of flow %s is of kind %s", a.flow.Name, source.Kind)
+	files := a.filesSources()
+	if len(files) == 0 {
+		only := a.flow.Sources[0]
+		return usagef("bench history replays edits of files, but source %s of flow %s is of kind %s", only.Name, a.flow.Name, only.Kind)
 	}
+	if len(files) > 1 {
+		return usagef("bench history replays edits of one directory, but flow %s has %d sources of kind files", a.flow.Name, len(files))
+	}
+	source := files[0]
 	decode, _ := decoder(source)
 	b.replay = &history.Replay{
 		Selection: history.Selection{Source: source.Name, Include: source.Settings.Strings("include"),

@@ -25,7 +25,7 @@ type historyProcess struct {
 // start starts a process on the state below dir, into the given targets.
 func (b *historyBench) start(ctx context.Context, dir string, into []flow.Target) (*historyProcess, error) {
 	o := b.options
-	o.dataDir, o.embedded, o.roles, o.targets = dir, true, []string{"process", "sinks"}, nil
+	o.dataDir, o.embedded, o.roles, o.targets = dir, true, []string{"intake", "process", "sinks"}, nil
 	a, err := newApp(o)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (p *historyProcess) open(ctx context.Context) (err error) {
 	if err := p.app.prepare(ctx); err != nil {
 		return err
 	}
-	if p.to, err = p.app.cluster.OpenPublisher(p.app.source().Topic); err != nil {
+	if p.to, err = p.app.cluster.OpenPublisher(p.app.filesSources()[0].Topic); err != nil {
 		return err
 	}
 	ctx, p.stop = context.WithCancel(ctx)
@@ -123,6 +123,9 @@ func (p *historyProcess) RowsEnd(ctx context.Context) (sum int64, err error) {
 // Settle implements history.Process. Where topics end is asked once, since only this process writes: the source ends
 // after what was published, and the rows topic no longer grows when the processor has read that.
 func (p *historyProcess) Settle(ctx context.Context) error {
+	if err := p.await(ctx, func() (bool, error) { return p.app.takenIn(ctx) }); err != nil {
+		return err
+	}
 	ends, err := p.app.cluster.SourceEnds(ctx, p.app.topics)
 	if err != nil {
 		return err

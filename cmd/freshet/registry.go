@@ -48,5 +48,9 @@ func decoder(s flow.Source) (stream.Decoder, stream.Fingerprint) {
 	if s.Kind == "files" {
 		return schemas.NewFiles(s.Name), stream.FingerprintOf(salt)
 	}
-	return schemas.NewDebezium(s.Name, s.Fields, s.Settings), stream.FingerprintOf(salt)
+	dec := schemas.NewDebezium(s.Name, s.Fields, s.Settings)
+	if s.ID != nil {
+		dec = dec.Named(s.ID)
+	}
+	return dec, stream.FingerprintOf(salt)
 }

@@ -86,6 +86,9 @@ func (a *app) reset(ctx context.Context) (done resetDone, err error) {
 	if err != nil {
 		return done, err
 	}
+	if err := a.recordDeclaration(ctx); err != nil { // what begins again is what the file says now
+		return done, err
+	}
 	// State that a crash leaves here belongs to a changelog that is gone: the next start wipes it.
 	done = resetDone{Flow: a.flow.Name, Generation: g.Generation}
 	for _, dir := range a.stateDirs() {
@@ -101,7 +104,7 @@ func (a *app) reset(ctx context.Context) (done resetDone, err error) {
 // the rows that are written again (invariant 3).
 func (a *app) highestGeneration(ctx context.Context) (highest int64, err error) {
 	partitions := int32(max(a.flow.Kafka.Partitions, kafka.DefaultPartitions))
-	if ends, err := a.cluster.SourceEnds(ctx, kafka.Topics{Flow: a.flow.Name, Source: a.source().Topic}); err == nil && len(ends) > 0 {
+	if ends, err := a.cluster.SourceEnds(ctx, kafka.Topics{Flow: a.flow.Name, Source: a.kafkaSource().Topic}); err == nil && len(ends) > 0 {
 		partitions = int32(len(ends))
 	}
 	for _, t := range a.flow.Targets {

@@ -59,6 +59,9 @@ func (a *app) processes(ctx context.Context) (running []*control.Client, unreach
 		return nil, nil, err
 	}
 	groups := []string{kafka.ProcessorGroup(a.flow.Name)}
+	if a.flow.Intake() {
+		groups = append(groups, kafka.IntakeGroup(a.flow.Name))
+	}
 	for _, t := range a.flow.Targets {
 		groups = append(groups, kafka.TargetGroup(a.flow.Name, t.Name))
 	}

@@ -73,6 +73,7 @@ type overview struct {
 	Partitions  []control.Partition `json:"partitions"`
 	Totals      engine.Stats        `json:"totals"`
 	SourceLag   *int64              `json:"source_lag"`
+	IntakeLag   *int64              `json:"intake_lag,omitempty"` // of a flow of several sources whose intake runs
 	Targets     []targetOverview    `json:"targets"`
 	Degraded    []string            `json:"degraded"`
 }
@@ -97,6 +98,9 @@ func (o *overview) gather(ctx context.Context, a *app, running []*control.Client
 		o.Partitions = append(o.Partitions, s.Partitions...)
 		o.Degraded = append(o.Degraded, s.Degraded...)
 		o.SourceLag = plus(o.SourceLag, s.SourceLag)
+		if s.Intake != nil {
+			o.IntakeLag = plus(o.IntakeLag, s.Intake.Lag)
+		}
 	}
 	for _, t := range a.flow.Targets {
 		o.Targets = append(o.Targets, o.targetOverview(t.Name))
@@ -171,6 +175,9 @@ func (o *overview) print(out io.Writer) {
 		fmt.Fprintf(out, "  a replica at %s can't be reached from here: its part is missing below\n", address)
 	}
 	fmt.Fprintf(out, "  documents  %d (%d pending, %d quarantined)\n", o.Totals.Documents, o.Totals.Pending, o.Totals.Quarantined+o.Totals.Rejected)
+	if o.IntakeLag != nil {
+		fmt.Fprintf(out, "  intake     %s\n", behind(o.IntakeLag))
+	}
 	fmt.Fprintf(out, "  source     %s\n", behind(o.SourceLag))
 	for _, t := range sortedKeys(o.Totals.Rows) {
 		fmt.Fprintf(out, "  table      %s: %d rows\n", t, o.Totals.Rows[t])

@@ -57,27 +57,53 @@ func newTry(c *common) *cobra.Command {
 
 // documentToTry is a file as the source would read it, or a stored document.
 func (a *app) documentToTry(ctx context.Context, arg string) (stream.Document, error) {
-	source := a.source()
-	if source.Kind == "files" && exists(arg) {
-		return a.readFile(arg)
+	if files := a.filesSources(); len(files) > 0 && exists(arg) {
+		return a.readFile(a.sourceOfFile(files, arg), arg)
 	}
-	d := stream.Document{ID: arg, Source: source.Name}
-	if !strings.HasPrefix(arg, source.Name+"/") {
-		d.ID = source.Name + "/" + arg
+	d, err := a.documentNamed(arg)
+	if err != nil {
+		return d, err
 	}
-	var err error
 	d.Input, err = a.storedInput(ctx, d.ID)
 	return d, err
 }
 
+// documentNamed takes an ID with its source's name before it, or without where there is one source.
+func (a *app) documentNamed(arg string) (stream.Document, error) {
+	for _, s := range a.flow.Sources {
+		if strings.HasPrefix(arg, s.Name+"/") {
+			return stream.Document{ID: arg, Source: s.Name}, nil
+		}
+	}
+	if len(a.flow.Sources) > 1 {
+		var names []string
+		for _, s := range a.flow.Sources {
+			names = append(names, s.Name)
+		}
+		return stream.Document{}, usagef("%s names no file and no document; a document's ID begins with its source's name, one of: %s", arg, strings.Join(names, ", "))
+	}
+	only := a.flow.Sources[0].Name
+	return stream.Document{ID: only + "/" + arg, Source: only}, nil
+}
+
+// sourceOfFile is the source below whose root a file lies; of one outside of all roots, the first.
+func (a *app) sourceOfFile(files []flow.Source, path string) flow.Source {
+	for _, s := range files {
+		if _, below := a.belowRoot(s, path); below {
+			return s
+		}
+	}
+	return files[0]
+}
+
 // readFile gives a file the ID and the fields that the watcher and the decoder would.
-func (a *app) readFile(path string) (d stream.Document, err error) {
+func (a *app) readFile(source flow.Source, path string) (d stream.Document, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return d, usagef("%v", err)
 	}
-	source := a.source()
-	e := schemas.FileEvent{Source: source.Name, Path: a.pathBelowRoot(path), Content: content, Size: int64(len(content))}
+	below, _ := a.belowRoot(source, path)
+	e := schemas.FileEvent{Source: source.Name, Path: below, Content: content, Size: int64(len(content))}
 	info, err := os.Stat(path)
 	if err != nil {
 		return d, usagef("%v", err)
@@ -97,9 +123,9 @@ func (a *app) readFile(path string) (d stream.Document, err error) {
 	return stream.Document{ID: change.Document, Source: source.Name, Input: fields}, err
 }
 
-// pathBelowRoot is the path that the watcher would give a file; of one outside of the root, its name.
-func (a *app) pathBelowRoot(path string) string {
-	root := a.source().Settings.String("root")
+// belowRoot is the path that the watcher of a source would give a file; of one outside of the root, its name.
+func (a *app) belowRoot(source flow.Source, path string) (below string, inside bool) {
+	root := source.Settings.String("root")
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(filepath.Dir(a.flowFile), root)
 	}
@@ -109,9 +135,9 @@ func (a *app) pathBelowRoot(path string) string {
 	}
 	below, relErr := filepath.Rel(root, path)
 	if errors.Join(err, relErr) != nil || !filepath.IsLocal(below) {
-		return filepath.Base(path)
+		return filepath.Base(path), false
 	}
-	return filepath.ToSlash(below)
+	return filepath.ToSlash(below), true
 }
 
 // metadata is what formulas read of a record.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/sources/files"
 	"github.com/freshet-dev/freshet/stream"
@@ -21,8 +22,17 @@ type watcher struct {
 	pub     *kafka.Publisher
 }
 
-func (a *app) startWatcher() error {
-	s := a.source()
+// startWatchers makes a watcher of each directory that is a source.
+func (a *app) startWatchers() error {
+	for _, s := range a.filesSources() {
+		if err := a.startWatcher(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) startWatcher(s flow.Source) error {
 	pub, err := a.cluster.OpenPublisher(s.Topic)
 	if err != nil {
 		return err
@@ -39,13 +49,13 @@ func (a *app) startWatcher() error {
 		Root: root, Include: s.Settings.Strings("include"), Exclude: s.Settings.Strings("exclude"),
 		Rescan:   time.Duration(s.Settings.Int("rescan")),
 		MaxBytes: int64(s.Settings.Int("max_bytes")), IndexPath: filepath.Join(a.dataDir, "watch-"+s.Name+".index"),
-		Identity: a.topics.SourceID,
-		Known:    func(ctx context.Context) ([]string, error) { return a.knownFiles(ctx, s.Name) },
+		Identity: a.topics.Input(s.Topic).ID,
+		Known:    func(ctx context.Context) ([]string, error) { return a.knownFiles(ctx, s) },
 	}, filePublisher{s.Name, pub}, a.log)
 	if err != nil {
 		return err
 	}
-	a.watcher = &watcher{Watcher: w, pub: pub}
+	a.watchers = append(a.watchers, &watcher{Watcher: w, pub: pub})
 	return nil
 }
 
@@ -65,10 +75,10 @@ func (w *watcher) Run(ctx context.Context) error {
 }
 
 // knownFiles lists the paths that the topic holds live, for a watcher that lost its index.
-func (a *app) knownFiles(ctx context.Context, source string) ([]string, error) {
+func (a *app) knownFiles(ctx context.Context, source flow.Source) ([]string, error) {
 	live := map[string]bool{}
-	err := a.cluster.Keys(ctx, a.source().Topic, func(key string, alive bool) {
-		live[strings.TrimPrefix(key, source+"/")] = alive
+	err := a.cluster.Keys(ctx, source.Topic, func(key string, alive bool) {
+		live[strings.TrimPrefix(key, source.Name+"/")] = alive
 	})
 	var paths []string
 	for p, alive := range live {

@@ -163,6 +163,11 @@ func verbatim(records []fixtures.Record) (out []*kgo.Record) {
 // compare checks the table against the model's rows.
 func (c recorded) compare(t *testing.T, db *testenv.Database, records []fixtures.Record) {
 	t.Helper()
+	c.compareTable(t, db, records, "e2e.rows")
+}
+
+func (c recorded) compareTable(t *testing.T, db *testenv.Database, records []fixtures.Record, table string) {
+	t.Helper()
 	model, err := fixtures.Model(records)
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +184,7 @@ func (c recorded) compare(t *testing.T, db *testenv.Database, records []fixtures
 	if c.other == 0 && len(want) == 0 {
 		t.Error("the model has no rows: the comparison says nothing")
 	}
-	same(t, "rows", postgresRows(t, db.URL, "e2e.rows"), want)
+	same(t, "rows", postgresRows(t, db.URL, table), want)
 }
 
 // postgresRows are the declared columns of a table, each row as JSON, sorted.

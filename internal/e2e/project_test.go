@@ -9,13 +9,14 @@ import (
 
 // project is a directory with a flow file, as a user has one.
 type project struct {
-	t   testing.TB
-	dir string
-	env []string
+	t    testing.TB
+	dir  string
+	env  []string
+	flow string // what the flow file held first, or was rewritten to
 }
 
 func newProject(t testing.TB, flow string) *project {
-	p := &project{t: t, dir: t.TempDir()}
+	p := &project{t: t, dir: t.TempDir(), flow: flow}
 	p.write("flow.yaml", flow)
 	return p
 }

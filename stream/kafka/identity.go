@@ -37,6 +37,15 @@ func (s Source) names(flow string) []string {
 	return names
 }
 
+// derived are the topics of a flow that a reset deletes and creates anew.
+func (s Source) derived(flow string) []string {
+	names := []string{rowsTopic(flow), changelogTopic(flow)}
+	if s.From != nil {
+		names = append(names, s.Topic)
+	}
+	return names
+}
+
 // look returns the topics that are there.
 func look(ctx context.Context, adm *kadm.Client, names []string) (map[string]schemas.Topic, error) {
 	details, err := adm.ListTopics(ctx, names...)
@@ -191,7 +200,7 @@ func (c Cluster) record(ctx context.Context, adm *kadm.Client, flow string, sour
 		if t.Topics, err = look(ctx, adm, source.names(flow)); err != nil {
 			return t, err
 		}
-		if len(t.Topics) == len(source.names(flow)) && !slices.ContainsFunc([]string{rowsTopic(flow), changelogTopic(flow)}, func(name string) bool {
+		if len(t.Topics) == len(source.names(flow)) && !slices.ContainsFunc(source.derived(flow), func(name string) bool {
 			return t.Topics[name].ID == not[name].ID
 		}) {
 			break

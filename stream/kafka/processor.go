@@ -98,6 +98,9 @@ type Processor struct {
 	begun  time.Time // the last transaction
 	aborts int       // transactions aborted since the last one that committed
 
+	takenIn Ends      // of the intake topic when all was taken in that the sources held at the reset; nil: not known
+	asked   time.Time // when it was last asked for
+
 	mu        sync.Mutex // guards what follows against readers of Status
 	parts     map[int32]*owned
 	opened    []*opening
@@ -244,6 +247,7 @@ func (p *Processor) session(ctx context.Context) (err error) {
 		if len(p.missing) == 0 {
 			p.c.Trouble(nil)
 		}
+		p.learnPass(ctx)
 		records, err := p.poll(ctx)
 		if err != nil {
 			return err

@@ -16,14 +16,14 @@ import (
 // Reset begins a new generation: it deletes the rows topic, the changelog and the processors' offsets, creates the topics
 // anew, and records 1 + the highest generation known (to the meta topic, to the group's offsets, or in above, from targets),
 // with the source's ends of now. The source is untouched, unless the watcher has to write it again since it was given
-// partitions: everything is processed again from it. No replica may run.
+// partitions: everything is processed again from it; with an intake, everything is taken in again. No replica may run.
 // Repeating it after a crash is safe: the generation is recorded before anything is deleted, and the new topics' IDs last; a
 // start in between is refused.
 func (c Cluster) Reset(ctx context.Context, flow string, source Source, above int64) (g schemas.Generation, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err = c.admin(func(adm *kadm.Client) error {
-		if err := noMembers(ctx, adm, ProcessorGroup(flow)); err != nil {
+		if err := errors.Join(noMembers(ctx, adm, ProcessorGroup(flow)), noMembers(ctx, adm, IntakeGroup(flow))); err != nil {
 			return err
 		}
 		details, err := adm.ListBrokers(ctx)
@@ -38,9 +38,11 @@ func (c Cluster) Reset(ctx context.Context, flow string, source Source, above in
 		if err := remove(ctx, adm, again...); err != nil {
 			return err
 		}
-		partitions, err := ensureSource(ctx, adm, source, replicas)
-		if err != nil {
-			return err
+		var partitions int32
+		for _, in := range source.inputs() {
+			if partitions, err = ensureSource(ctx, adm, in, replicas); err != nil {
+				return err
+			}
 		}
 		own := compacted(DefaultRetention, replicas)
 		if err := create(ctx, adm, metaTopic(flow), 1, replicas, own); err != nil {
@@ -50,11 +52,16 @@ func (c Cluster) Reset(ctx context.Context, flow string, source Source, above in
 		if err != nil {
 			return err
 		}
-		if g, err = c.nextGeneration(ctx, adm, flow, source.Topic, above); err != nil {
+		if g, err = c.nextGeneration(ctx, adm, flow, source, above); err != nil {
 			return err
 		}
 		if err := forget(ctx, adm, flow); err != nil {
 			return err
+		}
+		if source.From != nil { // the intake topic is gone, and may have another partition count now
+			if partitions, err = ensureSource(ctx, adm, source, replicas); err != nil {
+				return err
+			}
 		}
 		for _, topic := range []string{rowsTopic(flow), changelogTopic(flow)} {
 			if err := create(ctx, adm, topic, partitions, replicas, own); err != nil {
@@ -79,7 +86,7 @@ func noMembers(ctx context.Context, adm *kadm.Client, group string) error {
 	return nil
 }
 
-func (c Cluster) nextGeneration(ctx context.Context, adm *kadm.Client, flow, source string, above int64) (schemas.Generation, error) {
+func (c Cluster) nextGeneration(ctx context.Context, adm *kadm.Client, flow string, source Source, above int64) (schemas.Generation, error) {
 	m, err := c.meta(ctx, flow)
 	if err != nil {
 		return schemas.Generation{}, err
@@ -88,11 +95,21 @@ func (c Cluster) nextGeneration(ctx context.Context, adm *kadm.Client, flow, sou
 	if err != nil {
 		return schemas.Generation{}, err
 	}
-	at, err := ends(adm.ListEndOffsets(ctx, source))
-	if err != nil {
-		return schemas.Generation{}, err
+	g := schemas.Generation{Generation: max(value(m.Generation).Generation, value(m.Topics).Generation, committed, above) + 1, Created: time.Now().UnixNano()}
+	for _, in := range source.inputs() {
+		at, err := ends(adm.ListEndOffsets(ctx, in.Topic))
+		if err != nil {
+			return g, err
+		}
+		if source.From == nil {
+			g.ResetEnds = at
+			break
+		}
+		if g.IntakeEnds == nil {
+			g.IntakeEnds = map[string]map[int32]int64{}
+		}
+		g.IntakeEnds[in.Topic] = at
 	}
-	g := schemas.Generation{Generation: max(value(m.Generation).Generation, value(m.Topics).Generation, committed, above) + 1, Created: time.Now().UnixNano(), ResetEnds: at}
 	return g, c.writeGeneration(ctx, flow, g)
 }
 
@@ -112,12 +129,13 @@ func committedGeneration(ctx context.Context, adm *kadm.Client, flow string) (hi
 
 // forget deletes what the flow derived from its source, and waits until it is gone.
 func forget(ctx context.Context, adm *kadm.Client, flow string) error {
-	if err := remove(ctx, adm, rowsTopic(flow), changelogTopic(flow)); err != nil {
+	if err := remove(ctx, adm, rowsTopic(flow), changelogTopic(flow), IntakeTopic(flow)); err != nil {
 		return err
 	}
-	_, err := adm.DeleteGroup(ctx, ProcessorGroup(flow))
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return &stream.Error{Op: "delete the offsets of group " + ProcessorGroup(flow), Kind: stream.Usage, Err: err}
+	for _, group := range []string{ProcessorGroup(flow), IntakeGroup(flow)} {
+		if _, err := adm.DeleteGroup(ctx, group); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return &stream.Error{Op: "delete the offsets of group " + group, Kind: stream.Usage, Err: err}
+		}
 	}
 	return nil
 }
@@ -128,10 +146,12 @@ func remove(ctx context.Context, adm *kadm.Client, topics ...string) error {
 		return nil
 	}
 	deleted, err := adm.DeleteTopics(ctx, topics...)
-	if err == nil {
-		err = deleted.Error()
+	for _, d := range deleted {
+		if !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+			err = errors.Join(err, d.Err)
+		}
 	}
-	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+	if err != nil {
 		return &stream.Error{Op: "delete the flow's topics", Kind: stream.Usage, Err: err}
 	}
 	for {

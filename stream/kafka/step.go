@@ -182,9 +182,3 @@ func (p *Processor) breakOff(ctx context.Context, r *round, broken map[int32]err
 	p.rewind()
 	return err
 }
-
-// passDue reports whether the partition has read all that its source held when the generation began, and did not say so.
-func (p *Processor) passDue(o *owned) bool {
-	g := p.c.Topics.Generation
-	return g.Generation > o.part.PassMarked() && g.ResetEnds != nil && o.next >= g.ResetEnds[o.id] && !o.part.Busy()
-}

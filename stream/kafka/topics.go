@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -118,8 +120,11 @@ type Source struct {
 	Topic   string
 	Ours    bool  // Freshet's own watcher or intake writes it, so Freshet creates it
 	Planned int32 // declared number of partitions; 0: none declared
-	// From are the topics that the intake reads to write this one; nil: it is the source's own. Planned is not theirs.
+	// From are the topics that the intake reads to write this one; nil: it is the source's own. Planned is theirs only
+	// where they are created.
 	From []Source
+
+	created int32 // partitions that it is created with; 0: Planned, else the default
 }
 
 // inputs are the topics of the sources themselves.
@@ -127,7 +132,11 @@ func (s Source) inputs() []Source {
 	if s.From == nil {
 		return []Source{s}
 	}
-	return s.From
+	all := slices.Clone(s.From)
+	for i := range all {
+		all[i].created = s.Planned
+	}
+	return all
 }
 
 // DefaultPartitions is the partition count of a flow that declares none.
@@ -213,9 +222,11 @@ func groupOffsets(ctx context.Context, adm *kadm.Client, group string) (kadm.Off
 }
 
 func ensureSource(ctx context.Context, adm *kadm.Client, source Source, replicas int16) (int32, error) {
-	for _, from := range source.From {
-		if _, err := ensureSource(ctx, adm, from, replicas); err != nil {
-			return 0, err
+	if source.From != nil {
+		for _, from := range source.inputs() {
+			if _, err := ensureSource(ctx, adm, from, replicas); err != nil {
+				return 0, err
+			}
 		}
 	}
 	details, err := adm.ListTopics(ctx, source.Topic)
@@ -238,10 +249,7 @@ func ensureSource(ctx context.Context, adm *kadm.Client, source Source, replicas
 	case !source.Ours:
 		return 0, stream.Errorf(stream.Usage, "read topic "+source.Topic, "it does not exist; start the connector that writes it, or correct the topic's name in the flow file")
 	}
-	n := source.Planned
-	if n == 0 {
-		n = DefaultPartitions
-	}
+	n := cmp.Or(source.Planned, source.created, DefaultPartitions)
 	settings := compacted(DefaultRetention, replicas)
 	if source.From != nil {
 		settings = kept(replicas)
