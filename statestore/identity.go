@@ -36,6 +36,26 @@ func (i Identity) ensure(dir string) error {
 	if err != nil {
 		return err
 	}
+	return i.compare(b)
+}
+
+// Check refuses a directory that another flow's or partition's state lies in (kind Usage, ErrForeign), without taking it.
+func (i Identity) Check(dir string) error {
+	b, err := os.ReadFile(filepath.Join(dir, identityFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // Open decides
+	}
+	if err == nil {
+		err = i.compare(b)
+	}
+	if err != nil {
+		return openError("open state directory "+dir, err)
+	}
+	return nil
+}
+
+// compare reads an identity file.
+func (i Identity) compare(b []byte) error {
 	var held Identity
 	if err := json.Unmarshal(b, &held); err != nil {
 		return fmt.Errorf("%w: its %s can't be read: %w", ErrForeign, identityFile, err)

@@ -155,6 +155,9 @@ func (a *app) instance() string {
 func (a *app) start(ctx context.Context) error {
 	a.degraded.why = map[string]string{}
 	if a.does("process") {
+		if err := a.stores().check(); err != nil {
+			return asUsage(err)
+		}
 		a.startProcessor(ctx)
 	}
 	if a.does("intake") && a.flow.Intake() {
@@ -175,9 +178,11 @@ func (a *app) startProcessor(ctx context.Context) {
 		Engine: engine.Config{Program: a.flow.Program, Decoder: dec, Salt: salt,
 			Now: func() int64 { return time.Now().UnixNano() }},
 		Evaluator: a.evaluator, Totals: &a.totals, Standbys: a.flow.Standbys, At: crashPoint, Trouble: a.degraded.of("processor"),
-		Stores: stores{flow: a.flow.Name, dir: a.stateDir(), log: a.log},
+		Stores: a.stores(),
 	})
 }
+
+func (a *app) stores() stores { return stores{flow: a.flow.Name, dir: a.stateDir(), log: a.log} }
 
 func (a *app) stateDir() string {
 	if a.embedded {

@@ -48,5 +48,19 @@ func (s stores) Held() (map[int32]stream.Checkpoint, error) {
 	return held, err
 }
 
+// check refuses directories of another flow or partition before anything runs.
+func (s stores) check() error {
+	for _, name := range namesIn(s.dir) {
+		id, err := strconv.ParseInt(name, 10, 32)
+		if err != nil {
+			continue // not ours, and never opened
+		}
+		if err := (statestore.Identity{Flow: s.flow, Partition: int32(id)}).Check(filepath.Join(s.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Wipe implements kafka.Stores.
 func (s stores) Wipe(partition int32) error { return statestore.Wipe(s.path(partition)) }
