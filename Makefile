@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo components test sim powerloss torture bench fmt lint clean
+.PHONY: help build demo components test sim powerloss torture mutants race bench fmt lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +39,14 @@ SOAK ?= 30m
 
 torture: components ## kill, stop and cut off real processes and brokers for hours: KILLS=1000 ZOMBIES=200 MOVES=20 SOAK=30m
 	FRESHET_KILLS=$(KILLS) FRESHET_ZOMBIES=$(ZOMBIES) FRESHET_MOVES=$(MOVES) FRESHET_SOAK=$(SOAK) $(GO) test ./internal/torture -count=1 -v -timeout=24h
+
+mutants: ## break production code on purpose: a test must see each change
+	$(GO) test ./internal/mutants -count=1 -v -timeout=30m
+
+race: ## run the tests that need no service, and a few simulations, under the race detector; needs a C compiler
+	@command -v $${CC:-cc} >/dev/null || { echo "the race detector needs a C compiler: install one, or name it in CC" >&2; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race -timeout=60m ./stream/... ./schemas/... ./statestore/... ./flow/... ./control/... ./sources/... ./operators/... ./sinks/guard/...
+	CGO_ENABLED=1 $(GO) test -race -tags synctests -timeout=60m ./internal/sim -runs=$(or $(N),30)
 
 bench: build components ## run the benchmarks
 	bench/run.sh

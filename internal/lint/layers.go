@@ -44,6 +44,7 @@ var layers = map[string]layer{
 	"internal/e2e":       {aside: true},
 	"internal/upgrade":   {aside: true},
 	"internal/powerloss": {aside: true},
+	"internal/mutants":   {aside: true},
 	"bench":              {aside: true},
 	"examples":           {aside: true},
 	"tools":              {aside: true},

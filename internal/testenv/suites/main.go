@@ -19,8 +19,11 @@ import (
 	"strings"
 )
 
-// testenv is what the tests with real components import.
-const testenv = "github.com/freshet-dev/freshet/internal/testenv"
+// testenv is what the tests with real components import; mutants runs tests on changed code.
+const (
+	testenv = "github.com/freshet-dev/freshet/internal/testenv"
+	mutants = "github.com/freshet-dev/freshet/internal/mutants"
+)
 
 // suite is a group of packages that run in the same way.
 type suite struct {
@@ -78,11 +81,14 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	}
 	cheap := suite{name: "without services", flags: []string{"-p=2", "-timeout=10m"}}
 	real := suite{name: "real components", flags: []string{"-p=1", "-timeout=30m", "-count=1"}}
+	gate := suite{name: "mutants", flags: []string{"-timeout=20m", "-count=1"}}
 	for line := range strings.Lines(string(out)) {
 		binary, deps, _ := strings.Cut(strings.TrimSpace(line), " ")
 		path, isTest := strings.CutSuffix(binary, ".test")
 		switch {
 		case !isTest:
+		case path == mutants:
+			gate.packages = append(gate.packages, path)
 		case path == testenv || slices.Contains(strings.Split(deps, ","), testenv):
 			real.packages = append(real.packages, path)
 		default:
@@ -92,7 +98,7 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	// Its files have a build tag, without which it has no tests.
 	simulation := suite{name: "simulation", packages: []string{"./internal/sim"}, flags: []string{"-tags=synctests", "-timeout=30m", "-count=1"},
 		args: []string{"-runs=3000"}}
-	return []suite{cheap, simulation, real}, nil
+	return []suite{cheap, simulation, real, gate}, nil
 }
 
 // run runs one suite; a failed test is in the report, not an error.
