@@ -16,6 +16,14 @@ type Version struct {
 // Pack returns generation·2^43 + offset, below 2^53: order-preserving.
 func (v Version) Pack() int64 { return v.Generation<<offsetBits | v.Offset }
 
+// FirstOf returns the first version of a generation. What lies below the first generation was written by no flow, and counts to it.
+func FirstOf(generation int64) Version {
+	if generation <= 1 {
+		return Version{}
+	}
+	return Version{Generation: generation}
+}
+
 // Unpack undoes Pack.
 func Unpack(packed int64) Version {
 	return Version{Generation: packed >> offsetBits, Offset: packed & (1<<offsetBits - 1)}

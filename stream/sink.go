@@ -69,10 +69,12 @@ type Sink interface {
 	// Stage writes a batch of a rebuild to the stage; a target without transactions has none, and shows the rows at once.
 	Stage(ctx context.Context, b Batch) error
 	// Switch replaces, in one transaction where the target has them, the partition's rows by the stage's: rows held with a version newer than
-	// the rebuild's end stay, rows not staged and not newer than its end are deleted. Ends the rebuild; the next
-	// offset becomes the rebuild's end if it was lower.
+	// the rebuild's end stay, rows not staged and not newer than its end are deleted; but rows of older generations, that
+	// the first pass may not have written again yet, are left to Sweep. Ends the rebuild; the next offset becomes the
+	// rebuild's end if it was lower.
 	Switch(ctx context.Context, partition int32, end int64) error
-	// Sweep deletes the partition's rows whose version is below before; partitions beyond the count
+	// Sweep deletes the partition's rows whose version is below before, but not those that the partition's rebuild has
+	// staged and Switch is to replace; partitions beyond the count
 	// (partition modulo partitions equal to it) belong to it too, for topics that were re-created smaller.
 	Sweep(ctx context.Context, partition, partitions int32, before Version) error
 	// Release gives the partition up; the fence stays.

@@ -44,7 +44,7 @@ func (s *Sink) Switch(ctx context.Context, partition int32, end int64) error {
 		return stream.Errorf(stream.Internal, s.op(doing), "partition %d: records below %d are not all read, so the end would lose rows", partition, end)
 	}
 	gen := t.place.Generation
-	unmet := Range{Partition: partition, From: stream.Version{Generation: gen}, Below: stream.Version{Generation: gen, Offset: end}, Epoch: r.Since}
+	unmet := Range{Partition: partition, From: stream.FirstOf(gen), Below: stream.Version{Generation: gen, Offset: end}, Epoch: r.Since}
 	if err := t.bury(ctx, unmet); err != nil {
 		return s.said(doing, err)
 	}

@@ -110,8 +110,8 @@ func (s *Sink) switchAll(ctx context.Context, tx pgx.Tx, partition int32, end in
 		return err
 	}
 	for _, t := range s.order {
-		for _, sql := range t.switchSQL() {
-			if _, err := tx.Exec(ctx, sql, partition, before.Pack()); err != nil {
+		for _, sql := range t.switchSQL(stream.FirstOf(before.Generation)) {
+			if _, err := tx.Exec(ctx, sql.text, append([]any{partition, before.Pack()}, sql.more...)...); err != nil {
 				return fmt.Errorf("table %q: %w", t.name, err)
 			}
 		}
@@ -124,30 +124,38 @@ WHERE flow = $1 AND target = $2 AND partition = $3`, s.flow, s.target, partition
 	return err
 }
 
+// statement is SQL with its arguments beyond the common ones.
+type statement struct {
+	text string
+	more []any
+}
+
 // switchSQL deletes what is not staged, then takes over what is. $1 is the partition, $2 the version from which on rows
-// are newer than the rebuild: those stay (invariant 3). Rows that are equal already are not written.
-func (t *table) switchSQL() []string {
+// are newer than the rebuild: those stay (invariant 3), and so do those before first, of older generations. Rows that are
+// equal already are not written.
+func (t *table) switchSQL(first stream.Version) []statement {
 	var held, proposed strings.Builder
 	for _, c := range t.columns {
 		held.WriteString(", t." + quote(c.name))
 		proposed.WriteString(", excluded." + quote(c.name))
 	}
-	return []string{
-		fmt.Sprintf(`DELETE FROM %s AS t WHERE t._partition = $1 AND t._version < $2 AND NOT EXISTS (SELECT 1 FROM %s AS s
-WHERE s._document = t._document AND s._key = t._key AND s._partition = $1 AND NOT s._deleted)`, t.live.quoted, t.staged.quoted),
-		fmt.Sprintf(`INSERT INTO %s AS t (%[2]s) SELECT %[2]s FROM %s WHERE _partition = $1 AND NOT _deleted ORDER BY _document, _key
+	return []statement{
+		{fmt.Sprintf(`DELETE FROM %s AS t WHERE t._partition = $1 AND t._version < $2 AND t._version >= $3 AND NOT EXISTS (SELECT 1 FROM %s AS s
+WHERE s._document = t._document AND s._key = t._key AND s._partition = $1 AND NOT s._deleted)`, t.live.quoted, t.staged.quoted), []any{first.Pack()}},
+		{fmt.Sprintf(`INSERT INTO %s AS t (%[2]s) SELECT %[2]s FROM %s WHERE _partition = $1 AND NOT _deleted ORDER BY _document, _key
 ON CONFLICT (_document, _key) DO UPDATE SET %s WHERE t._version < $2
 AND (t._partition, t._version, t._lineage%s) IS DISTINCT FROM (excluded._partition, excluded._version, excluded._lineage%s)`,
-			t.live.quoted, t.columnList(), t.staged.quoted, t.assignments(), &held, &proposed),
+			t.live.quoted, t.columnList(), t.staged.quoted, t.assignments(), &held, &proposed), nil},
 	}
 }
 
-// Sweep deletes the partition's rows below a version. Repeatable.
+// Sweep deletes the partition's rows below a version that are not staged. Repeatable.
 func (s *Sink) Sweep(ctx context.Context, partition, partitions int32, before stream.Version) error {
 	return classed(s.op("sweep"), s.guarded(ctx, partition, func(tx pgx.Tx, _ held) error {
 		for _, t := range s.order {
-			_, err := tx.Exec(ctx, "DELETE FROM "+t.live.quoted+" WHERE _partition % $1 = $2 AND _version < $3",
-				partitions, partition, before.Pack())
+			_, err := tx.Exec(ctx, fmt.Sprintf(`DELETE FROM %s AS t WHERE t._partition %% $1 = $2 AND t._version < $3
+AND NOT EXISTS (SELECT 1 FROM %s AS s WHERE s._document = t._document AND s._key = t._key AND s._partition = $2 AND NOT s._deleted)`,
+				t.live.quoted, t.staged.quoted), partitions, partition, before.Pack())
 			if err != nil {
 				return fmt.Errorf("table %q: %w", t.name, err)
 			}

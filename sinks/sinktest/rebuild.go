@@ -64,6 +64,18 @@ var rebuildCases = []Case{
 		w.want("chunks", at(2, chunk("a", "1", 9)), at(1, chunk("b", "1", 1)))
 	}},
 	{"sweep deletes rows of older generations", sweep},
+	{"a rebuild during the first pass keeps what is not written again yet", rebuildInFirstPass},
+	{"sweep spares what a rebuild has staged", func(t *testing.T, h Harness) {
+		w := afterReset(t, h)
+		noError(t, w.sink.StartRebuild(t.Context(), 0, 2), "start rebuild")
+		w.stage(0, unit(chunk("a", "1", 5)), unit(chunk("b", "1", 6)))
+		noError(t, w.sink.Sweep(t.Context(), 0, 1, stream.Version{Generation: generation + 1}), "sweep")
+		if got := ids(w.read("chunks")); len(got) != 2 {
+			t.Fatalf("a reader sees %v after the sweep, want the two documents that are staged", got)
+		}
+		noError(t, w.sink.Switch(t.Context(), 0, 2), "switch")
+		w.want("chunks", chunk("a", "1", 5), chunk("b", "1", 6))
+	}},
 	{"sweep takes the partitions beyond the count", func(t *testing.T, h Harness) {
 		w := open(t, h, chunks)
 		for p := range int32(4) {
@@ -166,6 +178,28 @@ func sweep(t *testing.T, h Harness) {
 	if v := w.read("chunks")[0].Version; v != (stream.Version{Generation: generation + 1}) {
 		t.Fatalf("version %v", v)
 	}
+}
+
+// afterReset returns a writer of a new generation, of which nothing is applied yet, over rows of the one before.
+func afterReset(t *testing.T, h Harness) *writer {
+	w := start(t, h, chunks)
+	w.apply(unit(chunk("a", "1", 1)), unit(chunk("b", "1", 2)), unit(chunk("c", "1", 3)))
+	noError(t, w.sink.Adopt(t.Context(), 0, originOf("topic-2", generation+1), 0), "adopt")
+	w.next[0], w.gen = 0, generation+1
+	return w
+}
+
+// rebuildInFirstPass: the new generation has written a only; b and c are still to come, or to be swept.
+func rebuildInFirstPass(t *testing.T, h Harness) {
+	w := afterReset(t, h)
+	w.apply(unit(chunk("a", "1", 5)))
+	noError(t, w.sink.StartRebuild(t.Context(), 0, 1), "start rebuild")
+	w.stage(0, unit(chunk("a", "1", 5)))
+	noError(t, w.sink.Switch(t.Context(), 0, 1), "switch")
+	w.want("chunks", chunk("a", "1", 5), at(1, chunk("b", "1", 2)), at(2, chunk("c", "1", 3)))
+	w.apply(unit(chunk("b", "1", 6)))
+	noError(t, w.sink.Sweep(t.Context(), 0, 1, stream.Version{Generation: generation + 1}), "sweep")
+	w.want("chunks", chunk("a", "1", 5), chunk("b", "1", 6))
 }
 
 func adopt(t *testing.T, h Harness) {

@@ -38,7 +38,7 @@ func (s *Sink) Switch(ctx context.Context, partition int32, end int64) error {
 			return err
 		}
 		for _, t := range s.tables {
-			if err := t.switchRows(ctx, tx, partition, limit.Pack()); err != nil {
+			if err := t.switchRows(ctx, tx, partition, stream.FirstOf(limit.Generation).Pack(), limit.Pack()); err != nil {
 				return err
 			}
 		}
@@ -63,13 +63,13 @@ func (s *Sink) rebuildLimit(ctx context.Context, tx *txn, partition int32, end i
 	return v, err
 }
 
-// switchRows deletes the rows below limit that were not staged, and writes the staged ones where they differ.
-func (t *table) switchRows(ctx context.Context, tx *txn, partition int32, limit int64) error {
+// switchRows deletes the rows in [first, limit) that were not staged, and writes the staged ones where they differ.
+func (t *table) switchRows(ctx context.Context, tx *txn, partition int32, first, limit int64) error {
 	live, stage, list := quoted(t.name), quoted(t.stage), t.columnList()
-	_, err := tx.exec(ctx, fmt.Sprintf(`DELETE FROM %s AS held WHERE _partition = ? AND _version < ? AND NOT EXISTS
+	_, err := tx.exec(ctx, fmt.Sprintf(`DELETE FROM %s AS held WHERE _partition = ? AND _version >= ? AND _version < ? AND NOT EXISTS
 		(SELECT 1 FROM %s AS staged WHERE staged._document = held._document AND staged._key = held._key
 			AND staged._partition = ? AND staged._version < ?)`,
-		live, stage), partition, limit, partition, limit)
+		live, stage), partition, first, limit, partition, limit)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,9 @@ func differs(list []string) string {
 func (s *Sink) Sweep(ctx context.Context, partition, partitions int32, before stream.Version) error {
 	return s.fenced(ctx, "sweep", partition, func(tx *txn) error {
 		for _, t := range s.tables {
-			_, err := tx.exec(ctx, "DELETE FROM "+quoted(t.name)+" WHERE _partition % ? = ? AND _version < ?", partitions, partition, before.Pack())
+			_, err := tx.exec(ctx, fmt.Sprintf(`DELETE FROM %s AS held WHERE _partition %% ? = ? AND _version < ? AND NOT EXISTS
+				(SELECT 1 FROM %s AS staged WHERE staged._document = held._document AND staged._key = held._key AND staged._partition = ?)`,
+				quoted(t.name), quoted(t.stage)), partitions, partition, before.Pack(), partition)
 			if err != nil {
 				return err
 			}

@@ -87,50 +87,44 @@ func (d *Delivery) begin(ctx context.Context, part *delivered) error {
 			held.TopicID, held.Generation, d.origin.TopicID, d.origin.Generation)
 	}
 	part.next, part.rebuild = held.Next, held.Rebuild
-	if part.rebuild != nil {
-		if part.rebuild.End == 0 {
-			return d.startRebuild(ctx, part) // asked for before the end was known
-		}
-		return nil
-	}
-	late, end, err := d.late(ctx, part)
+	end, young, err := d.bounds(ctx, part.id)
 	if err != nil {
 		return err
+	}
+	if part.rebuild != nil {
+		if part.rebuild.End == 0 || part.rebuild.End < young {
+			return d.startRebuild(ctx, part) // it was asked for before the end was known, or began so long ago
+		}
+		return nil
 	}
 	if part.next > end {
 		return stream.Errorf(stream.Usage, op, "the target has applied offset %d, the rows topic ends at %d: the topic lost records; "+
 			"run: freshet reset -f FLOW", part.next, end)
 	}
-	if late {
+	if part.next > 0 && part.next < min(end, young) {
 		d.log.Warn("the target slept longer than half of the delete retention; it is rebuilt from the rows topic", "partition", part.id)
 		return d.startRebuild(ctx, part)
 	}
 	return nil
 }
 
-// late reports whether the next record is older than half of the delete retention, so that deletes may be missing, and
-// the topic's stable end, which no unit crosses.
-func (d *Delivery) late(ctx context.Context, part *delivered) (late bool, end int64, err error) {
+// bounds returns a partition's stable end, which no unit crosses, and the offset from which on all records are younger than
+// half of the delete retention. Who has read up to there has missed no delete; older ones may be gone. The brokers' clocks
+// say when a record was appended, ours what time it is: they may differ by the other half.
+func (d *Delivery) bounds(ctx context.Context, partition int32) (end, young int64, err error) {
 	topic := rowsTopic(d.c.Topics.Flow)
-	err = d.c.Cluster.admin(func(adm *kadm.Client) error {
-		stable, err := ends(adm.ListCommittedOffsets(ctx, topic))
-		if err != nil {
-			return err
-		}
-		end = stable[part.id]
-		if d.c.Cluster.Embedded || part.next >= end || part.next == 0 {
-			return nil
-		}
-		young, err := ends(adm.ListOffsetsAfterMilli(ctx, d.c.Now().Add(-d.c.Topics.Retention.Delete/2).UnixMilli(), topic))
-		late = part.next < young[part.id]
-		return err
-	})
-	return late, end, err
+	adm := kadm.NewClient(d.cl)
+	stable, err := ends(adm.ListCommittedOffsets(ctx, topic))
+	if err != nil || d.c.Cluster.Embedded { // where nothing is compacted
+		return stable[partition], 0, err
+	}
+	since, err := ends(adm.ListOffsetsAfterMilli(ctx, d.c.Now().Add(-d.c.Topics.Retention.Delete/2).UnixMilli(), topic))
+	return stable[partition], since[partition], err
 }
 
 // startRebuild notes durably that the partition's records up to now are to be read again.
 func (d *Delivery) startRebuild(ctx context.Context, part *delivered) error {
-	_, end, err := d.late(ctx, part)
+	end, _, err := d.bounds(ctx, part.id)
 	if err != nil {
 		return err
 	}
@@ -138,22 +132,34 @@ func (d *Delivery) startRebuild(ctx context.Context, part *delivered) error {
 		return err
 	}
 	if end == 0 { // nothing to be read: switch at once
-		return d.c.Sink.Switch(ctx, part.id, end)
+		if err := d.c.Sink.Switch(ctx, part.id, end); err != nil {
+			return err
+		}
 	}
 	d.mu.Lock()
-	part.rebuild = &stream.Rebuild{Next: 0, End: end}
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	if part.rebuild = nil; end > 0 {
+		part.rebuild = &stream.Rebuild{Next: 0, End: end}
+	}
 	return nil
 }
 
+// rebuildAll begins what was asked for. A partition that was fenced meanwhile is taken anew, and then asked again.
 func (d *Delivery) rebuildAll(ctx context.Context) error {
-	for _, part := range d.parts {
+	left := false
+	for id, part := range d.parts {
 		err := d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error { return d.startRebuild(ctx, part) })
-		if err != nil && !errors.Is(err, errLeft) {
+		switch {
+		case errors.Is(err, errLeft):
+			d.drop(id)
+			left = true
+		case err != nil:
 			return err
+		default:
+			d.seek(part)
 		}
-		d.seek(part)
 	}
+	d.asked.Store(left)
 	return nil
 }
 
@@ -219,13 +225,27 @@ func (d *Delivery) flush(ctx context.Context, part *delivered) error {
 		d.c.At("S3")
 		d.advance(part, b)
 	}
+	if d.slept(part) {
+		return errLeft
+	}
 	if !part.units.mark {
 		return nil
 	}
-	part.units.mark = false
-	return d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error {
+	err := d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error {
 		return d.c.Sink.Sweep(ctx, part.id, d.c.Topics.Partitions, stream.Version{Generation: d.origin.Generation})
 	})
+	if err == nil {
+		part.units.marked()
+	}
+	return err
+}
+
+// slept reports whether so much time passed since the partition was last in order that what is read next may lack deletes:
+// the target was away, or the process stood still. Taking the partition anew finds out.
+func (d *Delivery) slept(part *delivered) bool {
+	last := part.inOrder
+	part.inOrder = d.c.Now().UnixMilli() // no monotonic clock: that stands still with the machine
+	return part.inOrder-last > d.c.Topics.Retention.Delete.Milliseconds()/4
 }
 
 func (d *Delivery) advance(part *delivered, b stream.Batch) {

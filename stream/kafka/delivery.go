@@ -62,6 +62,7 @@ type delivered struct {
 	next    int64 // applied up to here, exclusive
 	rebuild *stream.Rebuild
 	pending []*kgo.Record // of the current poll
+	inOrder int64         // when it was taken, or last applied; Unix milliseconds
 	left    bool          // fenced: another writer took it, or it is to be taken anew
 }
 
@@ -129,7 +130,6 @@ func (d *Delivery) round(ctx context.Context) error {
 		if err := d.rebuildAll(ctx); err != nil {
 			return err
 		}
-		d.asked.Store(false)
 	}
 	if err := d.poll(ctx); err != nil {
 		return err
@@ -185,6 +185,7 @@ func (d *Delivery) seek(part *delivered) {
 	if part.rebuild != nil {
 		at = part.rebuild.Next
 	}
+	part.inOrder = d.c.Now().UnixMilli()
 	part.units = &units{tables: d.c.Tables, keep: d.c.Keep, gen: d.origin.Generation, logic: d.c.Logic.String(), next: at, whole: at}
 	topic := rowsTopic(d.c.Topics.Flow)
 	d.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {part.id: {Epoch: -1, Offset: at}}})

@@ -141,7 +141,8 @@ func (s *shelf) Switch(_ context.Context, p int32, end int64) error {
 	s.note("switch %d at %d", p, end)
 	part := s.part(p)
 	for id, w := range part.rows {
-		if w.Version.Offset >= end && w.Version.Generation == part.applied.Generation {
+		_, staged := part.stage[id]
+		if w.Version.Generation < part.applied.Generation && !staged || w.Version.Offset >= end && w.Version.Generation == part.applied.Generation {
 			part.stage[id] = w
 		}
 	}
@@ -151,12 +152,18 @@ func (s *shelf) Switch(_ context.Context, p int32, end int64) error {
 }
 
 func (s *shelf) Sweep(_ context.Context, p, partitions int32, before stream.Version) error {
+	if err := s.hook("sweep", stream.Batch{Partition: p}); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note("sweep %d below %s", p, before)
 	for q, part := range s.parts {
 		if q%partitions == p {
-			maps.DeleteFunc(part.rows, func(_ stream.RowID, w stream.RowWrite) bool { return w.Version.Before(before) })
+			maps.DeleteFunc(part.rows, func(id stream.RowID, w stream.RowWrite) bool {
+				_, staged := s.part(p).stage[id]
+				return w.Version.Before(before) && !staged
+			})
 		}
 	}
 	return nil

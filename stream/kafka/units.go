@@ -26,7 +26,7 @@ type units struct {
 }
 
 // add takes one record. mark is set when it is the pass mark of the current generation; the caller acts on it and
-// clears it before it goes on.
+// steps over it before it goes on.
 func (u *units) add(r *kgo.Record) error {
 	if r.Offset < u.next {
 		return nil
@@ -125,10 +125,15 @@ func fit(v stream.Value, t stream.Type) bool {
 func (u *units) other(rec *stream.Record) error {
 	u.cut(rec.Offset)
 	name, generation, ok := schemas.DecodeMark(rec)
-	u.mark = u.mark || ok && name == schemas.MarkGenerationPass && generation == u.gen
-	u.next, u.whole = rec.Offset+1, rec.Offset+1
+	u.next = rec.Offset + 1
+	if u.mark = ok && name == schemas.MarkGenerationPass && generation == u.gen; !u.mark {
+		u.whole = u.next
+	}
 	return nil
 }
+
+// marked steps over a mark that was acted on: a crash before that meets it again.
+func (u *units) marked() { u.mark, u.whole = false, u.next }
 
 // take returns the whole units gathered and the offset after them.
 func (u *units) take() ([]stream.Unit, int64) {
