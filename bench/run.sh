@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the benchmarks on this machine and prints a table; exits non-zero when a stated limit is missed. See README.md.
-#   bench/run.sh [noop|latency]   (both by default)
+#   bench/run.sh [noop|latency|restore]   (all by default)
 set -eu
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
@@ -14,7 +14,7 @@ export FRESHET_BIN FRESHET_BENCH_MINIMAL
 go build -o "$FRESHET_BENCH_MINIMAL" ./bench/noop/minimal
 
 status=0
-for what in ${*:-noop latency}; do
+for what in ${*:-noop latency restore}; do
 	go test -tags bench "./bench/$what" -count=1 -v -timeout 30m || status=1
 done
 exit $status

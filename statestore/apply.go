@@ -19,6 +19,12 @@ func (s *Store) Apply(entries []Entry, c Checkpoint) error {
 	if err := checkEntries(entries); err != nil {
 		return err
 	}
+	if s.loading {
+		if err := s.bulk(entries); err != nil {
+			return &stream.Error{Op: "load state directory " + s.dir, Kind: stream.Internal, Err: err}
+		}
+		return nil
+	}
 	if err := s.write(entries, c); err != nil {
 		return &stream.Error{Op: "apply entries to state directory " + s.dir, Kind: stream.Internal, Err: err}
 	}

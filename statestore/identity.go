@@ -23,7 +23,8 @@ const (
 	identityFile = "identity.json"
 	lockFile     = "lock"
 	wipingFile   = "wiping"
-	closedFile   = "closed" // the checkpoint when it was closed
+	loadingFile  = "loading" // until a state that is written in bulk is complete
+	closedFile   = "closed"  // the checkpoint when it was closed
 	dataDir      = "data"
 )
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/freshet-dev/freshet/stream"
 )
 
 // Memory is a store without a disk, for tests and simulations: it keeps the same contract as Store.
@@ -26,6 +28,7 @@ type disk struct {
 	values  map[string][]byte
 	mark    Checkpoint
 	marked  bool
+	loading bool     // between Load and Loaded
 	ordered []string // keys in order; nil after a change of the key set
 }
 
@@ -39,7 +42,33 @@ func newMemory(d *disk) *Memory {
 }
 
 // Reopen returns an open store of what m held when it was closed, or when its process would have ended.
-func (m *Memory) Reopen() *Memory { return newMemory(m.disk) }
+func (m *Memory) Reopen() *Memory {
+	m.disk.mu.Lock()
+	defer m.disk.mu.Unlock()
+	if m.disk.loading { // cut short
+		return NewMemory()
+	}
+	return newMemory(m.disk)
+}
+
+// Load is as Store's.
+func (m *Memory) Load() error {
+	m.disk.mu.Lock()
+	defer m.disk.mu.Unlock()
+	if m.disk.marked || len(m.disk.values) > 0 {
+		return stream.Errorf(stream.Internal, "load a store in memory", "it is not empty")
+	}
+	m.disk.loading = true
+	return nil
+}
+
+// Loaded is as Store's.
+func (m *Memory) Loaded(c Checkpoint) error {
+	m.disk.mu.Lock()
+	m.disk.loading = false
+	m.disk.mu.Unlock()
+	return m.Apply(nil, c)
+}
 
 // Get is as Store's.
 func (m *Memory) Get(key []byte) (value []byte, ok bool, err error) {
@@ -125,7 +154,7 @@ func (d *disk) write(piece []Entry, c Checkpoint, last bool) {
 		}
 	}
 	d.ordered = nil
-	if last {
+	if last && !d.loading {
 		d.mark, d.marked = c, true
 	}
 }

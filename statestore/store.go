@@ -18,9 +18,11 @@ import (
 // engine evaluate nothing until Apply has returned.
 type Store struct {
 	gate
-	dir  string
-	db   *badger.DB
-	lock *os.File
+	dir     string
+	options badger.Options
+	db      *badger.DB
+	lock    *os.File
+	loading bool // between Load and Loaded
 	// names are those of the files below data that were synced last.
 	names []string
 
@@ -38,7 +40,10 @@ func Open(dir string, identity Identity, log *slog.Logger) (*Store, error) {
 	}
 	data := filepath.Join(dir, dataDir)
 	o := options(data, log)
-	if err = dropEmpty(data); err == nil {
+	if err = dropLoading(dir); err == nil {
+		err = dropEmpty(data)
+	}
+	if err == nil {
 		err = verify(data, o)
 	}
 	if err != nil {
@@ -48,7 +53,7 @@ func Open(dir string, identity Identity, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, openError(op, errors.Join(err, lock.Close()))
 	}
-	s := &Store{dir: dir, db: db, lock: lock}
+	s := &Store{dir: dir, options: o, db: db, lock: lock}
 	s.gate.init()
 	if err := errors.Join(s.reclaim(), syncDir(dir), s.syncNames()); err != nil {
 		return nil, openError(op, errors.Join(err, s.Close()))

@@ -36,9 +36,12 @@ func (p *Processor) catchUp(ctx context.Context, o *opening, store Store, held s
 	}
 	defer cl.Close()
 	c := p.catching(o.id, store, held)
+	if err := c.loadUpTo(target); err != nil {
+		return held, err
+	}
 	o.progress.begin(target - c.at)
 	p.Metrics.RestoreRemaining.Add(target - c.at)
-	left := target - c.at
+	left, read := target-c.at, int64(0)
 	defer func() { p.Metrics.RestoreRemaining.Add(-left) }()
 	for c.at < target {
 		if err := c.poll(ctx, cl, target); err != nil {
@@ -51,6 +54,8 @@ func (p *Processor) catchUp(ctx context.Context, o *opening, store Store, held s
 		p.Metrics.RestoreRemaining.Add(now - left)
 		left = now
 		o.progress.note(c.records, c.read, left)
+		p.Metrics.RestoredBytes.Add(c.read - read)
+		read = c.read
 	}
 	return c.end()
 }
@@ -82,11 +87,38 @@ type catching struct {
 	since   int // all entries read since the last progress record, those written too
 	bytes   int // of entries
 	at      int64
-	edge    int64 // high watermark, as of the last fetch
-	records int64 // read in all
-	read    int64 // bytes of them
+	edge    int64  // high watermark, as of the last fetch
+	records int64  // read in all
+	read    int64  // bytes of them
+	load    loader // set while a whole state is written in bulk
 	// What it counts.
 	fetches, applied *atomic.Int64
+}
+
+// loader is a store that can be given a whole state faster than by Apply alone; see statestore.
+type loader interface {
+	Load() error
+	Loaded(c stream.Checkpoint) error
+}
+
+// loadUpTo has the store written in bulk when it is empty and has far to go. A crash before the end begins anew.
+func (c *catching) loadUpTo(target int64) error {
+	l, ok := c.store.(loader)
+	if !ok || c.held.Applied >= 0 || target-c.at <= c.p.c.WarmLag {
+		return nil
+	}
+	c.load = l
+	return l.Load()
+}
+
+// loaded ends writing in bulk. Entries after the last progress record are in the store already, and are written again.
+func (c *catching) loaded() error {
+	if err := c.apply(); err != nil {
+		return err
+	}
+	l := c.load
+	c.load, c.held = nil, c.last
+	return l.Loaded(c.last)
 }
 
 func (p *Processor) catching(id int32, store Store, held stream.Checkpoint) *catching {
@@ -154,7 +186,7 @@ func (c *catching) take(r *kgo.Record) error {
 // all is written, under the checkpoint that the store has: a crash repeats it.
 func (c *catching) apply() error {
 	mark, n := c.last, len(c.entries)-c.open
-	if c.last.Applied == c.held.Applied {
+	if c.last.Applied == c.held.Applied || c.load != nil {
 		mark, n = c.held, len(c.entries)
 		c.open = 0
 	}
@@ -186,7 +218,11 @@ func (c *catching) end() (stream.Checkpoint, error) {
 	if c.last.Applied == c.held.Applied {
 		c.held = c.last
 	}
-	if err := c.apply(); err != nil {
+	write := c.apply
+	if c.load != nil {
+		write = c.loaded
+	}
+	if err := write(); err != nil {
 		return c.held, &stream.Error{Op: "apply restored state", Kind: stream.Internal, Err: err}
 	}
 	return c.held, nil

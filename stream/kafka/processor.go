@@ -119,6 +119,7 @@ type Processor struct {
 type ProcessorMetrics struct {
 	Commits, Aborts        atomic.Int64
 	RestoredRecords        atomic.Int64 // changelog records applied at assignment
+	RestoredBytes          atomic.Int64
 	RestoreFetches         atomic.Int64 // fetches that returned changelog records
 	RestoreRemaining       atomic.Int64 // records still to be applied, over all partitions
 	StandbyRecords         atomic.Int64 // changelog records applied by standbys

@@ -135,6 +135,9 @@ func (p *Processor) followOn(ctx context.Context, s *standby) (err error) {
 	c.edge = at.changelogEnd
 	s.applied.Store(held.Applied)
 	s.lag.Store(max(0, c.edge-1-held.Applied))
+	if err := c.loadUpTo(at.changelogEnd - 1); err != nil {
+		return err
+	}
 	every := max(time.Second, min(time.Minute, p.c.Topics.Retention.Delete/16))
 	for complete, asked := time.Now(), time.Now(); ; {
 		if err := p.hear(ctx, s, c, cl); err != nil {
@@ -190,8 +193,12 @@ func (p *Processor) hear(ctx context.Context, s *standby, c *catching, cl *kgo.C
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	write := c.apply
+	if c.load != nil && s.lag.Load() <= p.c.WarmLag {
+		write = c.loaded
+	}
 	if c.last.Applied > c.held.Applied {
-		if err := c.apply(); err != nil {
+		if err := write(); err != nil {
 			return &stream.Error{Op: "apply the state that is followed", Kind: stream.Internal, Err: err}
 		}
 	}
@@ -206,7 +213,7 @@ func (p *Processor) hear(ctx context.Context, s *standby, c *catching, cl *kgo.C
 // probe asks for a rebalance when a partition that this replica is to own is warm here.
 func (p *Processor) probe() {
 	for _, s := range p.standbys {
-		if lag := s.lag.Load(); s.warming && lag >= 0 && lag <= p.c.WarmLag && time.Since(p.probed) > 10*time.Second {
+		if lag := s.lag.Load(); s.warming && s.applied.Load() >= 0 && lag >= 0 && lag <= p.c.WarmLag && time.Since(p.probed) > 10*time.Second {
 			p.probed = time.Now()
 			p.gts.Client().ForceRebalance()
 		}
