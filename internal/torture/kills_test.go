@@ -26,12 +26,12 @@ type torment struct {
 	kills  int
 }
 
-// start gives the rig its replicas: all of them process and deliver to Postgres, and the first owns the SQLite file.
+// three gives the rig its replicas: all of them process and deliver, and the first owns the SQLite file.
 func (r *rig) three(t *testing.T) {
 	t.Helper()
-	r.replica(t, 0, "process", "sink:db", "sink:file")
-	r.replica(t, 1, "process", "sink:db")
-	r.replica(t, 2, "process", "sink:db")
+	r.replica(t, 0, "process", "sink:db", "sink:kept", "sink:file")
+	r.replica(t, 1, "process", "sink:db", "sink:kept")
+	r.replica(t, 2, "process", "sink:db", "sink:kept")
 	for _, x := range r.replicas {
 		x.start(t, "")
 	}
@@ -90,7 +90,7 @@ func (m *torment) restoring() {
 	m.killed(x, "F14")
 }
 
-// random kills a replica at any moment.
+// anyMoment kills a replica at a random time.
 func (m *torment) anyMoment() {
 	m.t.Helper()
 	m.wait(time.Second)
@@ -139,6 +139,9 @@ func (r *rig) torment(t *testing.T, kills, brokerEvery int) {
 			m.broker()
 		case turn%2 == 0:
 			m.inside()
+		case turn%10 == 5:
+			m.store.restart(t)
+			m.counts["store"]++
 		case turn%16 == 3:
 			m.restoring()
 		case turn%4 == 1 || len(named) > (kills-m.kills)/2:
@@ -162,6 +165,8 @@ func (r *rig) compare(t *testing.T) {
 	calm := *r
 	calm.name = r.name + "_calm"
 	calm.replicas = nil
+	calm.dir = t.TempDir()
+	calm.store = newStore(t, calm.dir)
 	calm.file = calm.flowFile(t, calm.name)
 	calm.finish(t)
 	want, err := calm.postgres(t).rows(t.Context(), true)

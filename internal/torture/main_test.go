@@ -47,20 +47,21 @@ func chance(t *testing.T) (*rand.Rand, uint64) {
 	return rand.New(rand.NewPCG(seed, 1)), seed
 }
 
-// built is the freshet that all tests run, with crash points.
+// built are the programs that all tests run: freshet with crash points, and serve, a guarded store.
 var built struct {
 	once sync.Once
 	dir  string
 	err  error
 }
 
-func binary(t *testing.T) string {
+func binary(t *testing.T, name string) string {
 	t.Helper()
 	built.once.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "freshet-torture-"); built.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-tags", "crashpoints", "-o", filepath.Join(built.dir, "freshet"), "github.com/freshet-dev/freshet/cmd/freshet")
+		const module = "github.com/freshet-dev/freshet"
+		cmd := exec.Command("go", "build", "-tags", "crashpoints", "-o", built.dir+"/", module+"/cmd/freshet", module+"/internal/testenv/guarded/serve")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build: %w\n%s", err, out)
 		}
@@ -68,7 +69,7 @@ func binary(t *testing.T) string {
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
-	return filepath.Join(built.dir, "freshet")
+	return filepath.Join(built.dir, name)
 }
 
 // progress tells whoever waits for a long run.

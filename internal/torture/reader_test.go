@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/freshet-dev/freshet/stream"
 )
 
 // reader polls a target throughout and remembers the highest version seen of each row.
@@ -20,6 +22,9 @@ type reader struct {
 // rows of different revisions, or another number of chunks than its row says.
 func (r *reader) poll(ctx context.Context) error {
 	all, err := r.view.rows(ctx, false)
+	if stream.KindOf(err) == stream.Transient && !r.view.whole() {
+		return nil // its server was killed, and will be back
+	}
 	if err != nil || all == nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type rig struct {
 	file     string
 	brokers  []*testenv.Broker
 	db       *testenv.Database
+	store    *store
 	topic    string
 	adm      *kadm.Client
 	session  time.Duration // after which the brokers give a silent replica up
@@ -38,7 +39,8 @@ type rig struct {
 
 func newRig(t *testing.T, session time.Duration, brokers ...*testenv.Broker) *rig {
 	t.Helper()
-	r := &rig{whole: t, bin: binary(t), dir: t.TempDir(), name: testenv.Name(t), brokers: brokers, session: session}
+	r := &rig{whole: t, bin: binary(t, "freshet"), dir: t.TempDir(), name: testenv.Name(t), brokers: brokers, session: session}
+	r.store = newStore(t, r.dir)
 	r.topic = r.name + ".public.docs"
 	r.db = testenv.SharedPostgres(t).NewDatabase(t)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(r.addresses()...), kgo.MetadataMinAge(100*time.Millisecond))
@@ -82,6 +84,7 @@ tables:
 targets:
   db:   { postgres: { url: "env:TORTURE_URL", schema: "%[1]s" }, tables: [docs, chunks] }
   file: { sqlite: { path: "%[1]s.db" }, tables: [docs, chunks] }
+  kept: { guarded: { url: "env:TORTURE_STORE" }, tables: [docs, chunks] }
 `, name, strings.Join(r.addresses(), `", "`), r.topic)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -92,7 +95,7 @@ targets:
 // env is the environment of a replica: its connections to the database carry its name.
 func (r *rig) env(ordinal int, more ...string) []string {
 	url := fmt.Sprintf("TORTURE_URL=%s&application_name=%s", r.db.URL, application(ordinal))
-	return append([]string{url, "FRESHET_PATIENCE=" + r.session.String()}, more...)
+	return append([]string{url, "FRESHET_PATIENCE=" + r.session.String(), "TORTURE_STORE=" + r.store.url()}, more...)
 }
 
 func application(ordinal int) string { return fmt.Sprintf("torture-%d", ordinal) }

@@ -44,7 +44,7 @@ type view interface {
 // views are the flow's targets, each with a connection of its own.
 func (r *rig) views(t *testing.T) []view {
 	t.Helper()
-	return []view{r.postgres(t), r.sqlite(t)}
+	return []view{r.postgres(t), r.sqlite(t), r.guarded()}
 }
 
 // postgresView reads a schema of the database.

@@ -3,6 +3,7 @@ package torture
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,8 +21,8 @@ func TestZombies(t *testing.T) {
 	r := newRig(t, 2*time.Second, testenv.SharedKafka(t))
 	_, seed := chance(t)
 	n := number("FRESHET_ZOMBIES", 20)
-	db, file := r.pair(t, 1, "sink:db"), r.pair(t, 3, "sink:file")
-	for _, x := range []*replica{r.replica(t, 0, "process"), db.replicas[0], db.replicas[1], file.replicas[0]} {
+	db, file, kept := r.pair(t, 1, "sink:db"), r.pair(t, 3, "sink:file"), r.pair(t, 5, "sink:kept")
+	for _, x := range []*replica{r.replica(t, 0, "process"), db.replicas[0], db.replicas[1], file.replicas[0], kept.replicas[0], kept.replicas[1]} {
 		x.start(t, "")
 	}
 	l := newLoad(t, r, seed, 60, 6, 100)
@@ -30,6 +31,10 @@ func TestZombies(t *testing.T) {
 		t.Run("postgres", func(t *testing.T) {
 			t.Parallel()
 			db.zombies(t, n, "db")
+		})
+		t.Run("guarded", func(t *testing.T) {
+			t.Parallel()
+			kept.zombies(t, n, "kept")
 		})
 		t.Run("sqlite", func(t *testing.T) {
 			t.Parallel()
@@ -40,7 +45,7 @@ func TestZombies(t *testing.T) {
 		return
 	}
 	b.quiet()
-	r.replicas = append(r.replicas, append(db.replicas, file.replicas...)...)
+	r.replicas = append(r.replicas, slices.Concat(db.replicas, file.replicas, kept.replicas)...)
 	r.settle(t)
 	b.close()
 	r.check(t, l)
