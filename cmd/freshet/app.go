@@ -123,8 +123,26 @@ func (a *app) startBroker() error {
 	return nil
 }
 
+// prepareWithin is how long a start waits for brokers that answer, but have not all leaders and coordinators yet.
+const prepareWithin = 30 * time.Second
+
 // prepare makes the flow's topics and compares the declaration with the recorded one.
-func (a *app) prepare(ctx context.Context) (err error) {
+func (a *app) prepare(ctx context.Context) error {
+	for begun := time.Now(); ; {
+		err := a.prepareOnce(ctx)
+		if err == nil || stream.KindOf(err) != stream.Transient || time.Since(begun) > prepareWithin {
+			return err
+		}
+		a.log.Warn("the cluster is not ready; it is tried again", "error", err)
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (a *app) prepareOnce(ctx context.Context) (err error) {
 	if a.topics, err = a.cluster.EnsureTopics(ctx, a.flow.Name, a.kafkaSource()); err != nil {
 		return err
 	}
