@@ -18,7 +18,7 @@ import (
 const partitions = 12
 
 // patience is how long a test waits for what must come about; a busy machine may take its time.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 // rig is a flow on real brokers with its targets, and the replicas that run it.
 type rig struct {
