@@ -19,6 +19,9 @@ func (s *Store) Apply(entries []Entry, c Checkpoint) error {
 	if err := checkEntries(entries); err != nil {
 		return err
 	}
+	if err := room(s.dir, s.free); err != nil {
+		return err
+	}
 	if s.loading {
 		if err := s.bulk(entries); err != nil {
 			return &stream.Error{Op: "load state directory " + s.dir, Kind: stream.Internal, Err: err}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -27,16 +28,25 @@ type Store struct {
 	names []string
 
 	beforePiece func(piece int) error // tests fail here, as a crash would
+	free        func(dir string) (int64, error)
+	closeWithin time.Duration
 }
+
+// closeWithin bounds Close: on a disk that lastingly fails, Badger tries to write its last table without end.
+const closeWithin = 30 * time.Second
 
 // Open opens dir, creating it when absent, and finishes a wipe that was cut short. It fails with kind Usage and
 // ErrForeign when dir is another flow's or partition's, with Usage and ErrLocked when it is open elsewhere, and with
-// kind Internal when its files can't be read: they are only a copy of the changelog, so Wipe and a restore heal that.
+// kind Internal when its files can't be read: they are only a copy of the changelog, so Wipe and a restore heal that. On a
+// disk that is nearly full it fails with ErrFull, as Apply does.
 func Open(dir string, identity Identity, log *slog.Logger) (*Store, error) {
 	op := "open state directory " + dir
 	lock, err := claim(dir, identity)
 	if err != nil {
 		return nil, openError(op, err)
+	}
+	if err := room(dir, freeSpace); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	data := filepath.Join(dir, dataDir)
 	o := options(data, log)
@@ -53,7 +63,7 @@ func Open(dir string, identity Identity, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, openError(op, errors.Join(err, lock.Close()))
 	}
-	s := &Store{dir: dir, options: o, db: db, lock: lock}
+	s := &Store{dir: dir, options: o, db: db, lock: lock, free: freeSpace, closeWithin: closeWithin}
 	s.gate.init()
 	if err := errors.Join(s.reclaim(), syncDir(dir), s.syncNames()); err != nil {
 		return nil, openError(op, errors.Join(err, s.Close()))
@@ -141,8 +151,23 @@ func (s *Store) reclaim() error {
 	}
 }
 
-// Close waits for pins and running calls, refuses new ones, and closes the files. Repeating it does nothing.
+// Close waits for pins and running calls, refuses new ones, and closes the files. Repeating it does nothing. On a disk that
+// does not answer it gives up after a while; the directory stays locked then, until the process ends.
 func (s *Store) Close() error {
+	closed := make(chan error, 1)
+	go func() { closed <- s.close() }()
+	timer := time.NewTimer(s.closeWithin)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		return stream.Errorf(stream.Internal, "close state directory "+s.dir, "its disk has not answered for %s; look at the disk, and start this process "+
+			"again", s.closeWithin)
+	}
+}
+
+func (s *Store) close() error {
 	c, ok, err := s.Checkpoint()
 	if !s.gate.close() {
 		return nil

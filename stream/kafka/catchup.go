@@ -147,7 +147,7 @@ func (c *catching) poll(ctx context.Context, cl *kgo.Client, target int64) error
 	for iter := fetches.RecordIter(); !iter.Done() && c.at < target; {
 		c.p.c.At("F14")
 		if err := c.take(iter.Next()); err != nil {
-			return &stream.Error{Op: op, Kind: stream.Internal, Err: err}
+			return storeError(op, err)
 		}
 	}
 	return nil
@@ -223,7 +223,16 @@ func (c *catching) end() (stream.Checkpoint, error) {
 		write = c.loaded
 	}
 	if err := write(); err != nil {
-		return c.held, &stream.Error{Op: "apply restored state", Kind: stream.Internal, Err: err}
+		return c.held, storeError("apply restored state", err)
 	}
 	return c.held, nil
+}
+
+// storeError classes what a store did not take: a disk that is full for now is waited for, anything else needs a person.
+func storeError(op string, err error) error {
+	kind := stream.Internal
+	if stream.KindOf(err) == stream.Transient {
+		kind = stream.Transient
+	}
+	return &stream.Error{Op: op, Kind: kind, Err: err}
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -68,7 +69,9 @@ func (p *Processor) open(ctx context.Context, id int32, r ready) {
 		if follower != nil {
 			<-follower.done // the store is open there
 		}
-		o.owned, o.err = p.restore(ctx, o, r)
+		if o.owned, o.err = p.restore(ctx, o, r); stream.KindOf(o.err) == stream.Transient {
+			_ = pause(ctx, time.Second) // it is tried again when this ends
+		}
 	}()
 }
 

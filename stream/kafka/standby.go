@@ -14,7 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-dev/freshet/schemas"
-	"github.com/freshet-dev/freshet/stream"
 )
 
 // standby keeps the state of a partition that another replica owns: it follows the changelog into its own store, and
@@ -199,7 +198,7 @@ func (p *Processor) hear(ctx context.Context, s *standby, c *catching, cl *kgo.C
 	}
 	if c.last.Applied > c.held.Applied {
 		if err := write(); err != nil {
-			return &stream.Error{Op: "apply the state that is followed", Kind: stream.Internal, Err: err}
+			return storeError("apply the state that is followed", err)
 		}
 	}
 	s.applied.Store(c.held.Applied)
