@@ -160,6 +160,39 @@ func TestIntakeRefusedByTheBroker(t *testing.T) {
 	}
 }
 
+// TestIntakeFirstTransactionIsAborted: nothing is committed yet, and the sources' logs begin late, so that the client does
+// not know where to read again.
+func TestIntakeFirstTransactionIsAborted(t *testing.T) {
+	play(t, func(plain *scene) {
+		s := withIntake(plain)
+		s.burst(0)
+		for _, name := range sourceNames {
+			s.cut(sourceTopic(name))
+		}
+		s.burst(1)
+		s.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.RebalanceInProgress})
+		in := s.take("lines.intake.0")
+		s.taken()
+		if n := len(s.records(kafka.IntakeTopic("lines"), kgo.ReadCommitted())); n != 16 || in.Metrics.Aborts.Load() != 1 {
+			t.Errorf("%d records were taken in by transactions of which %d were aborted, want 16 and 1", n, in.Metrics.Aborts.Load())
+		}
+	})
+}
+
+// cut deletes all records of a topic.
+func (s *intakeScene) cut(topic string) {
+	s.Helper()
+	end, err := s.admin().ListEndOffsets(s.Context(), topic)
+	if err != nil {
+		s.Fatal(err)
+	}
+	var to kadm.Offsets
+	end.Each(func(o kadm.ListedOffset) { to.AddOffset(o.Topic, o.Partition, o.Offset, -1) })
+	if _, err := s.admin().DeleteRecords(s.Context(), to); err != nil {
+		s.Fatal(err)
+	}
+}
+
 // TestIntakeRebalances: replicas come and go under load; every record is taken in once.
 func TestIntakeRebalances(t *testing.T) {
 	playReal(t, func(plain *scene) {
@@ -277,15 +310,7 @@ func TestIntakeHalts(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.burst(1)
-		end, err := s.admin().ListEndOffsets(s.Context(), sourceTopic("page"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var cut kadm.Offsets
-		end.Each(func(o kadm.ListedOffset) { cut.AddOffset(o.Topic, o.Partition, o.Offset, -1) })
-		if _, err := s.admin().DeleteRecords(s.Context(), cut); err != nil {
-			t.Fatal(err)
-		}
+		s.cut(sourceTopic("page"))
 		in = s.take("lines.intake.0x")
 		select {
 		case <-in.done:
