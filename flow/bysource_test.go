@@ -86,6 +86,20 @@ func TestDocumentsRunWhatTheirSourceReads(t *testing.T) {
 	}
 }
 
+// TestLineageOfSources: a row names the nodes that ran for it.
+func TestLineageOfSources(t *testing.T) {
+	f := several(t)
+	for source, want := range map[string]string{"page": "body text chunks vector", "ticket": "text chunks vector", "gone": ""} {
+		var nodes []string
+		for _, n := range f.Program.SourceLineage("chunks", source) {
+			nodes = append(nodes, n.Node)
+		}
+		if got := strings.Join(nodes, " "); got != want {
+			t.Errorf("%s: %s, want %s", source, got, want)
+		}
+	}
+}
+
 func TestReadSetsAreOfTheSource(t *testing.T) {
 	f := several(t)
 	base := f.Program.ReadSet(ticketOf("a", true))

@@ -245,6 +245,26 @@ func (p *Program) TableLineage(table string) []stream.NodeLineage {
 	return nil
 }
 
+// Several reports whether the flow has several sources.
+func (p *Program) Several() bool { return len(p.sources) > 1 }
+
+// SourceLineage is TableLineage for the rows of documents of one source: nodes that run for others only are not on their
+// path.
+func (p *Program) SourceLineage(table, source string) []stream.NodeLineage {
+	var lineage []stream.NodeLineage
+	for _, t := range p.tables {
+		if t.ident != table {
+			continue
+		}
+		for _, s := range stepsBehind(t.scope, t.formulas()...) {
+			if s.from.has(p.source(stream.Document{Source: source})) {
+				lineage = append(lineage, s.lineage())
+			}
+		}
+	}
+	return lineage
+}
+
 // Nodes implements stream.Program.
 func (p *Program) Nodes() []string {
 	names := make([]string, len(p.steps))

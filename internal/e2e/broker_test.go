@@ -29,6 +29,7 @@ func newTopic(t testing.TB, broker *testenv.Broker, name string, partitions int3
 	if err != nil || made.Error() != nil {
 		t.Fatal(err, made.Error())
 	}
+	p.appears() // a broker that is busy hears of it late
 	return p
 }
 

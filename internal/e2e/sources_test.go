@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +48,11 @@ func TestSeveralSources(t *testing.T) {
 	if r.Documents != 3 || r.Tables["pages"].Rows != 2 || r.Tables["notes"].Rows != 1 || r.Tables["chunks"].Rows != 3 || r.Nodes["body"].Computed != 2 {
 		t.Errorf("the first run: %+v", r)
 	}
+	for document, nodes := range map[string]string{"page/rivers.md": "body text chunks vector", "note/rivers.md": "text chunks vector"} {
+		if got := p.lineage("chunks", document); got != nodes {
+			t.Errorf("the row of %s came by %s, want %s", document, got, nodes)
+		}
+	}
 	holds(t, p.rows("chunks"), "_document=page/rivers.md", "Rivers rise.")
 	holds(t, p.rows("chunks"), "_document=note/rivers.md", "A note on rivers.")
 
@@ -78,6 +85,26 @@ func TestSeveralSources(t *testing.T) {
 	start(t, p.dir, p.env, "reset", "-f", "flow.yaml", "--yes").exits(0)
 	p.devOnce()
 	p.sameAsFresh(deskTables...)
+}
+
+// lineage names the nodes that a document's row in a table came by.
+func (p *project) lineage(table, document string) string {
+	p.t.Helper()
+	db := sql.OpenDB(readOnly{filepath.Join(p.dir, "out.db")})
+	defer func() { _ = db.Close() }()
+	var raw string
+	if err := db.QueryRowContext(p.t.Context(), `select _lineage from "`+table+`" where _document = ?`, document).Scan(&raw); err != nil {
+		p.t.Fatal(err)
+	}
+	var l struct{ Nodes []struct{ Node string } }
+	if err := json.Unmarshal([]byte(raw), &l); err != nil {
+		p.t.Fatal(err)
+	}
+	var names []string
+	for _, n := range l.Nodes {
+		names = append(names, n.Node)
+	}
+	return strings.Join(names, " ")
 }
 
 // rewrite changes the flow file.
@@ -120,10 +147,12 @@ func TestRecordedTables(t *testing.T) {
 				sources += fmt.Sprintf("  %s:\n    debezium: { topic: %q, decimals: precise }\n    id: '%s'\n    fields: { %s }\n",
 					s.source, in.name, s.id, strings.Join(fields, ", "))
 			}
+			sources += "  file: { files: { root: ./docs } }\n"
 			p := newProject(t, pairFlow(name, broker.Addr(), sources))
+			p.write("docs/a.md", "# A\n")
 			p.env = []string{"E2E_URL=" + db.URL}
-			intake, rest := p.run("--role", "intake"), p.run("--role", "process,sinks", "--replica", "1")
-			want := 0
+			intake, rest := p.run("--role", "intake"), p.run("--role", "watch,process,sinks", "--replica", "1")
+			want := 1
 			for _, s := range recordedPair {
 				want += len(modelOf(t, records[s.source]).Rows)
 			}
@@ -133,7 +162,7 @@ func TestRecordedTables(t *testing.T) {
 			if r := p.runOnce(); r.Documents != 0 || r.Quarantined != 0 {
 				t.Errorf("everything was taken in, but: %+v", r)
 			}
-			var ids []string
+			ids := []string{"file/a.md"}
 			for _, s := range recordedPair {
 				c := recordedTopics[s.topic]
 				c.compareTable(t, db, records[s.source], "e2e."+s.source)
@@ -164,7 +193,7 @@ func pairFlow(name, addr, sources string) string {
 kafka: { brokers: ["%s"], partitions: 3 }
 sources:
 %snodes:
-  label: { op: expr, in_by_source: { doc: doc.title, line: line.sku } }
+  label: { op: expr, in_by_source: { doc: doc.title, line: line.sku, file: file.path } }
 tables:
 %s  labels: { columns: { label: label } }
 targets:

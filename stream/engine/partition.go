@@ -42,7 +42,29 @@ type Partition struct {
 // tablePlan is what rows of a table are encoded with.
 type tablePlan struct {
 	stream.Table
-	nodes []stream.NodeLineage
+	nodes []stream.NodeLineage // of a program of one source
+	sourced
+	bySource map[string][]stream.NodeLineage // found so far, of a program of several
+}
+
+// sourced is a program of several sources, whose rows of one table need not come by the same nodes.
+type sourced interface {
+	SourceLineage(table, source string) []stream.NodeLineage
+	Several() bool
+}
+
+// lineage names the nodes on the path of a document's rows.
+func (t *tablePlan) lineage(document string) []stream.NodeLineage {
+	if t.sourced == nil {
+		return t.nodes
+	}
+	source := sourceOf(document)
+	nodes, found := t.bySource[source]
+	if !found {
+		nodes = t.SourceLineage(t.Name, source)
+		t.bySource[source] = nodes
+	}
+	return nodes
 }
 
 // OpenPartition reads what a restored store says of its documents: the counts, the pending ones, and those that another
@@ -52,7 +74,11 @@ func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partitio
 		revision: c.Program.Logic().String(), tables: map[string]*tablePlan{}}
 	p.glancer, _ = c.Decoder.(glancer)
 	for _, table := range c.Program.Tables() {
-		p.tables[table.Name] = &tablePlan{table, c.Program.TableLineage(table.Name)}
+		plan := &tablePlan{Table: table, nodes: c.Program.TableLineage(table.Name)}
+		if s, ok := c.Program.(sourced); ok && s.Several() {
+			plan.sourced, plan.bySource = s, map[string][]stream.NodeLineage{}
+		}
+		p.tables[table.Name] = plan
 	}
 	ov := newOverlay(store)
 	if _, err := ov.load([]byte{keyStats}, &p.stats); err != nil {

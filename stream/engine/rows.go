@@ -103,7 +103,7 @@ func (t *Tx) encodeRows(d *document, changes []rowChange) ([]stream.Record, erro
 			if table = t.p.tables[c.id.Table]; table == nil {
 				return nil, stream.Errorf(stream.Internal, "encode rows", "the program made a row of table %q, which it does not declare", c.id.Table)
 			}
-			if lineage, err = schemas.LineageOf(d.id, d.position, t.p.revision, table.nodes).JSON(); err != nil {
+			if lineage, err = schemas.LineageOf(d.id, d.position, t.p.revision, table.lineage(d.id)).JSON(); err != nil {
 				return nil, err
 			}
 		}
