@@ -3,7 +3,10 @@
 package sim
 
 import (
+	"sync"
 	"time"
+
+	"github.com/freshet-dev/freshet/internal/testenv/guarded"
 )
 
 // kindsOf are all kinds of faults.
@@ -26,6 +29,122 @@ var kindsOf = []kind{
 	{"join (F16)", steps, joined(1)},
 	{"join twice in one transaction (F16)", steps, joined(2)},
 	{"leave (F16)", steps, left},
+	{"twin (F28)", steps, twinned},
+	{"leaders move (F19)", steps, moved(leaders)},
+	{"coordinators move (F19)", steps, moved(coordinators)},
+	{"clock jumps (F25)", steps, moved(jumped)},
+	{"markers come late", steps, late},
+	{"broker answers", []string{"rows", "changelog", "offsets", "end"}, refused},
+	{"broker answers", []string{"rows", "changelog", "offsets", "end"}, refused},
+	{"broker answers", []string{"rows", "changelog", "offsets", "end"}, refused},
+	{"kill at a piece of an apply (F12)", pieces, torn(true)},
+	{"disk fails at a piece of an apply (F23)", pieces, torn(false)},
+	{"kill at a piece of a restore (F14)", pieces, tornRestore},
+	{"kill by a delivery", counters, sinkKilled(0)},
+	{"kill by a delivery, back later", counters, sinkKilled(12 * time.Second)},
+	{"stop 3 s by a delivery", counters, sinkStopped(3 * time.Second)},
+	{"zombie 25 s by a delivery (S5)", counters, sinkStopped(25 * time.Second)},
+	{"target fails (S1, S4)", counters, sinkFails},
+	{"target is restored from a backup (S10)", counters, sinkRestored},
+	{"another writer takes over (S14)", counters[:2], sinkSeized},
+	{"target fails in part (S6)", counters[2:], sinkAiling(guarded.Plan{FailItems: 0.3, Refuse: 0.1, LoseAnswer: 0.2})},
+	{"target is read-only (S13)", counters[2:], sinkAiling(guarded.Plan{ReadOnly: true})},
+	{"target is slow (S13)", counters[2:], sinkAiling(guarded.Plan{Slow: 0.5, Delay: 2 * time.Second})},
+	{"offset metadata is garbage (F27)", whileDown, down(garbled("1|garbage"))},
+	{"offset metadata is missing (F27)", whileDown, down(garbled(""))},
+	{"offsets are gone", whileDown, down(forgotten)},
+	{"sleep beyond half of the delete retention (F22)", whileDown, down(slept(4 * 24 * time.Hour))},
+	{"store of another replica (F30)", whileDown, down(swapped)},
+	{"store from a backup", whileDown, down(aged)},
+	{"changelog is created anew (F21)", whileDown, down(recreated(false, ".changelog"))},
+	{"rows topic is created anew (F21, S11)", whileDown, down(recreated(false, ".rows"))},
+	{"partitions are added (F29, S12)", whileDown, down(recreated(true))},
+}
+
+// pieces are those of a write to a store.
+var pieces = []string{"piece 0", "piece 1", "piece 2", "piece 3", "piece 4"}
+
+// whileDown is when no replica runs.
+var whileDown = []string{"all down"}
+
+// torn lets the disk fail at a piece of a write of the partition's state; kill: the process is taken away there.
+func torn(kill bool) func(*world, *episode) {
+	return func(w *world, e *episode) {
+		done := make(chan struct{})
+		var once sync.Once
+		var dead *process
+		var held disk
+		for _, p := range w.live() {
+			p.disk.fail(e.partition, int(e.point[6]-'0'), func() {
+				once.Do(func() {
+					w.count(e.triple)
+					if kill {
+						dead, held = p, p.kill()
+					}
+					close(done)
+				})
+			})
+		}
+		w.publish(w.author.burst(60, e.partition))
+		select {
+		case <-done:
+		case <-time.After(15 * time.Second):
+		}
+		for _, p := range w.live() {
+			p.disk.fail(-1, 0, nil)
+		}
+		if dead != nil {
+			w.start(dead.replica, held)
+		}
+		w.wait(w.between(0, 2*time.Second))
+	}
+}
+
+// tornRestore kills a process while it restores the partition, at a piece of a write; the next one goes on from there.
+func tornRestore(w *world, e *episode) {
+	for _, p := range w.live() {
+		w.disks[p.replica] = p.stop()
+	}
+	d := newMemory()
+	done := make(chan struct{})
+	var held disk
+	var p *process
+	started := make(chan struct{})
+	d.fail(e.partition, int(e.point[6]-'0'), func() {
+		<-started
+		w.count(e.triple)
+		held = p.kill()
+		close(done)
+	})
+	p = w.start(0, d)
+	close(started)
+	select {
+	case <-done:
+		w.start(0, held)
+	case <-time.After(15 * time.Second):
+		d.fail(-1, 0, nil)
+	}
+	w.publish(w.author.burst(40, e.partition))
+	w.wait(w.between(0, 2*time.Second))
+}
+
+// twinned starts a process as a replica that runs, at the point. They don't fight for ever: one ends and says why.
+func twinned(w *world, e *episode) {
+	var of *process
+	t := &trap{triple: e.triple, spring: func(p *process) error { of = p; return nil }}
+	if !w.lure(t) {
+		return
+	}
+	w.twins++
+	twin := w.start(of.replica, newMemory())
+	for range 8 {
+		w.publish(w.author.burst(8, e.partition))
+		w.wait(2 * time.Second)
+	}
+	if of.failure() == nil && twin.failure() == nil {
+		twin.stop()
+	}
+	w.recover()
 }
 
 // reach lets the broker act on a request that has left before anything else happens; sometimes it does not come to that.

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,7 @@ func (w *world) play() {
 	for n := 0; n < 6 || w.toldLittle(); n++ {
 		w.mood.set(w.rng.IntN(3), w.between(0, 300*time.Millisecond))
 		e := w.pick()
+		w.remember()
 		w.log.Info("EPISODE", "fault", e.fault, "point", e.point, "partition", e.partition)
 		e.run(w, e)
 		w.recover()
@@ -33,11 +35,20 @@ func (w *world) play() {
 	}
 	w.settle()
 	w.ending()
+	w.recover()
 	for _, p := range w.live() {
-		if err := p.failure(); err != nil {
-			w.fault("replica %d ended by itself: %v", p.replica, err)
-		}
 		w.disks[p.replica] = p.stop()
+	}
+}
+
+// remember copies a disk or a target now and then, for what brings old copies back.
+func (w *world) remember() {
+	if w.rng.IntN(3) == 0 {
+		w.targets[w.rng.IntN(len(w.targets))].keep()
+	}
+	if all := w.live(); len(all) > 0 && w.rng.IntN(3) == 0 {
+		p := all[w.rng.IntN(len(all))]
+		w.old[p.replica] = p.disk.copied()
 	}
 }
 
@@ -55,18 +66,36 @@ func (w *world) toldLittle() bool {
 	return faults < leastFaults || changes < leastChanges
 }
 
-// recover starts a replica again when none runs, and one that ended by itself.
+// recover starts a replica again when none runs, and one that ended by itself. That must not happen, but to one of twins.
 func (w *world) recover() {
 	for _, p := range w.live() {
-		if err := p.failure(); err != nil {
+		err := p.failure()
+		if err == nil {
+			continue
+		}
+		if w.twins == 0 || !strings.Contains(err.Error(), "another process runs as the same replica") {
 			w.fault("replica %d ended by itself: %v", p.replica, err)
-			w.disks[p.replica] = p.stop()
+			if len(w.wrong) > 4 {
+				w.giveUp("replicas end again and again")
+			}
+		}
+		w.disks[p.replica] = p.stop()
+		if !w.runs(p.replica) {
 			w.start(p.replica, w.disks[p.replica])
 		}
 	}
 	if len(w.live()) == 0 {
 		w.start(0, w.disk(0))
 	}
+}
+
+func (w *world) runs(replica int) bool {
+	for _, p := range w.live() {
+		if p.replica == replica {
+			return true
+		}
+	}
+	return false
 }
 
 // disk is the disk of a replica that does not run.
@@ -79,8 +108,7 @@ func (w *world) disk(replica int) disk {
 
 func (w *world) pick() *episode {
 	p := w.rng.Int32N(w.partitions)
-	kinds := kindsOf
-	k := kinds[w.rng.IntN(len(kinds))]
+	k := kindsOf[w.rng.IntN(len(kindsOf))]
 	return &episode{triple{k.name, k.points[w.rng.IntN(len(k.points))], p}, k.run}
 }
 

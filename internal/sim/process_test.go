@@ -50,7 +50,7 @@ func (w *world) start(replica int, d disk) *process {
 		instance = fmt.Sprint("replica", replica)
 	}
 	proc := kafka.NewProcessor(kafka.ProcessorConfig{Cluster: cluster, Topics: w.topics, TransactionalID: fmt.Sprint(flowName, ".", replica),
-		Instance: instance, Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, At: p.at,
+		Instance: instance, Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at,
 		Engine: engine.Config{Program: program, Source: "page", Decoder: noting{schemas.NewFiles("page"), p}, Now: w.now, MaxRecord: maxRow}})
 	p.run(ctx, proc.Run)
 	tables := map[string]stream.Table{}
@@ -58,7 +58,7 @@ func (w *world) start(replica int, d disk) *process {
 		tables[t.Name] = t
 	}
 	for _, t := range w.targets {
-		d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: cluster, Topics: w.topics, Target: t.name, Sink: p.through(t), Instance: instance,
+		d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: cluster, Topics: w.topics, Target: t.title(), Sink: p.through(t), Instance: instance,
 			Logic: program.Logic(), Tables: tables, Now: func() time.Time { return time.Unix(0, w.now()) }})
 		p.run(ctx, d.Run)
 	}

@@ -27,6 +27,9 @@ var (
 const (
 	leastFaults  = 3
 	leastChanges = 500
+
+	manyRuns     = 3000 // are to meet
+	leastTriples = 1000 // different faults
 )
 
 // tally is what all runs did together.
@@ -67,7 +70,7 @@ func TestSim(t *testing.T) {
 
 // one plays one seed.
 func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally) {
-	hung := time.AfterFunc(time.Minute, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
+	hung := time.AfterFunc(10*time.Minute, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
 	defer hung.Stop()
 	defer func() {
 		if e := recover(); e != nil {
@@ -76,10 +79,20 @@ func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally) {
 	}()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed, log)
-		w.play()
+		w.try(w.play)
 		w.close()
 		sum.add(seed, w)
 	})
+}
+
+// try calls fn, which may give up.
+func (w *world) try(fn func()) {
+	defer func() {
+		if e := recover(); e != nil && e != errGaveUp {
+			panic(e)
+		}
+	}()
+	fn()
 }
 
 func (s *tally) add(seed uint64, w *world) {
@@ -97,7 +110,7 @@ func (s *tally) add(seed uint64, w *world) {
 	s.haunts += w.haunts
 	s.runs, s.faults, s.changes = s.runs+1, s.faults+faults, s.changes+changes
 	for _, target := range w.targets {
-		w.wrong = append(w.wrong, target.faults...)
+		w.wrong = append(w.wrong, target.problems()...)
 	}
 	if faults < leastFaults || changes < leastChanges {
 		w.fault("only %d faults and %d changes", faults, changes)
@@ -119,6 +132,9 @@ func (s *tally) report(t *testing.T) {
 	}
 	for _, k := range slices.Sorted(maps.Keys(kinds)) {
 		t.Logf("%7d %s", kinds[k], k)
+	}
+	if s.runs >= manyRuns && len(s.triples) < leastTriples {
+		t.Errorf("only %d distinct (fault, point, partition), want %d", len(s.triples), leastTriples)
 	}
 	t.Logf("%d runs, %d changes, %d faults, %d distinct (fault, point, partition), %d restarts for a dead member that the broker waited for, "+
 		"%d runs with violations %v", s.runs, s.changes, s.faults, len(s.triples), s.haunts, len(s.failed), s.failed)

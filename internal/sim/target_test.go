@@ -118,7 +118,22 @@ type tableSink struct {
 	epochs map[int32]int
 }
 
-func (t *table) sink() stream.Sink { return &tableSink{t: t, epochs: map[int32]int{}} }
+func (t *table) title() string { return t.name }
+
+func (t *table) sink(*process) stream.Sink { return &tableSink{t: t, epochs: map[int32]int{}} }
+
+func (t *table) problems() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.faults
+}
+
+// seize takes a partition as another writer would (S14).
+func (t *table) seize(p int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.part(p).epoch++
+}
 
 func (*tableSink) Open(context.Context, string, string) ([]string, error) { return nil, nil }
 func (*tableSink) Recreate(context.Context, []string) error               { return nil }

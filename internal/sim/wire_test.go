@@ -17,7 +17,7 @@ type wire struct {
 	mu   sync.Mutex
 }
 
-func (p *process) through(t *table) stream.Sink { return &wire{Sink: t.sink(), p: p, name: t.name} }
+func (p *process) through(t target) stream.Sink { return &wire{Sink: t.sink(p), p: p, name: t.title()} }
 
 // gone is what a call over a cut connection ends with.
 func (s *wire) gone() error {

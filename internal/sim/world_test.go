@@ -4,6 +4,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
@@ -28,12 +30,18 @@ const (
 
 // target is a place that rows are delivered to. It outlives processes.
 type target interface {
+	title() string
+	// sink returns a process's connection to it, opened.
+	sink(p *process) stream.Sink
 	// next returns the stored offset of every partition that is not being rebuilt.
 	next() map[int32]int64
 	// all returns what a reader sees: document → key → text.
 	all() map[string]map[string]string
 	// problems returns what was seen that must not be.
 	problems() []string
+	// keep takes a backup; restore brings it back, and reports whether there is one.
+	keep()
+	restore() bool
 }
 
 // world is one run: the broker, the targets, the model, and the processes as they come and go.
@@ -49,15 +57,21 @@ type world struct {
 	log        *slog.Logger
 	model      *model
 	author     *author
-	targets    []*table
+	targets    []target
+	shop       *shop // one of the targets
 	mood       mood
 	static     bool // replicas are static members
 	maxPoll    int
+	piece      int // entries that a restore writes at once
 	partitions int32
 	skew       time.Duration
+	twins      int          // that were started as a replica that runs
+	old        map[int]disk // copies of disks, as they were once
 	disks      map[int]disk // by replica, while none of its processes runs
 	starts     int
 	haunts     int // restarts since the broker waited for a dead member
+
+	after map[int]disk // the disks that replicas are started on after all were down
 
 	mu      sync.Mutex
 	running []*process
@@ -79,20 +93,23 @@ type trap struct {
 	triple
 	target string // of a delivery's point; "": any
 	skip   int    // so many times it is passed
+	label  string // of the point, when it is counted; "": the point itself
+	silent bool   // springing is not the fault itself
 	spring func(p *process) error
 	done   chan struct{}
 }
 
 func newWorld(t testing.TB, seed uint64, log *slog.Logger) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	w := &world{t: t, rng: rng, network: &kfake.VirtualNetwork{}, log: log, model: newModel(), disks: map[int]disk{},
-		sprung: map[triple]int{}, static: rng.IntN(2) == 0, maxPoll: 20 + rng.IntN(200), partitions: 2 + rng.Int32N(3),
+	w := &world{t: t, rng: rng, network: &kfake.VirtualNetwork{}, log: log, model: newModel(), disks: map[int]disk{}, old: map[int]disk{},
+		sprung: map[triple]int{}, static: rng.IntN(2) == 0, maxPoll: 20 + rng.IntN(200), piece: 5 + rng.IntN(100), partitions: 2 + rng.Int32N(3),
 		source: kafka.Source{Topic: flowName + ".files.page", Ours: true}}
 	w.source.Planned = w.partitions
 	w.author = newAuthor(rng, w.partitions)
-	w.targets = []*table{newTable("left", w.model), newTable("right", w.model)}
+	w.shop = newShop("shop", rng.IntN(2) == 0)
+	w.targets = []target{newTable("table", w.model), w.shop}
 	var err error
-	w.broker, err = kfake.NewCluster(kfake.NumBrokers(1+rng.IntN(2)), kfake.Ports(9092, 9093), kfake.ListenFn(w.network.Listen),
+	w.broker, err = kfake.NewCluster(kfake.NumBrokers(2), kfake.Ports(9092, 9093), kfake.ListenFn(w.network.Listen),
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "9000000000000"}))
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +128,7 @@ func newWorld(t testing.TB, seed uint64, log *slog.Logger) *world {
 func (w *world) ensure() {
 	var err error
 	if w.topics, err = w.flow.EnsureTopics(context.Background(), flowName, w.source); err != nil {
-		w.t.Fatal(err)
+		w.giveUp("ensure the topics: %v", err)
 	}
 	w.rows = newHistory(w.model)
 }
@@ -148,6 +165,14 @@ func (w *world) fault(format string, args ...any) {
 	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
 }
 
+// giveUp ends a run that can't go on.
+func (w *world) giveUp(format string, args ...any) {
+	w.fault(format, args...)
+	panic(errGaveUp)
+}
+
+var errGaveUp = errors.New("the run can't go on")
+
 // count notes that a fault came about.
 func (w *world) count(t triple) {
 	w.mu.Lock()
@@ -174,7 +199,7 @@ func (w *world) publish(changes []change) {
 		}
 	}
 	if err := w.client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
-		w.t.Fatal("publish: ", err)
+		w.giveUp("publish: %v", err)
 	}
 }
 
@@ -217,7 +242,13 @@ func (w *world) meet(p *process, target, point string, partitions map[int32]bool
 	w.trap = nil
 	w.mu.Unlock()
 	w.log.Info("SPRUNG", "fault", t.fault, "point", t.point, "partition", t.partition, "replica", p.replica)
-	w.count(t.triple)
+	met := t.triple
+	if t.label != "" {
+		met.point = t.label
+	}
+	if !t.silent {
+		w.count(met)
+	}
 	defer close(t.done)
 	return t.spring(p)
 }
@@ -231,6 +262,7 @@ func (w *world) settle() {
 			return
 		}
 		if tick%400 == 0 && w.haunted() {
+			w.haunts++
 			w.restart()
 		}
 		if time.Now().After(deadline) {
@@ -242,13 +274,7 @@ func (w *world) settle() {
 }
 
 func (w *world) unsettled() string {
-	for _, p := range w.live() {
-		if err := p.failure(); err != nil {
-			w.fault("replica %d ended by itself: %v", p.replica, err)
-			w.disks[p.replica] = p.stop()
-			w.start(p.replica, w.disks[p.replica])
-		}
-	}
+	w.recover()
 	commits := map[int32]int64{}
 	if g := w.broker.GroupInfo(kafka.ProcessorGroup(flowName)); g != nil {
 		for p, c := range g.Commits[w.source.Topic] {
@@ -266,14 +292,14 @@ func (w *world) unsettled() string {
 		}
 		for _, t := range w.targets {
 			if next := t.next()[i.Partition]; next != i.HighWatermark {
-				return fmt.Sprintf("target %s is at offset %d of rows partition %d, which ends at %d; its group: %s", t.name, next, i.Partition, i.HighWatermark,
-					w.members(kafka.TargetGroup(flowName, t.name)))
+				return fmt.Sprintf("target %s is at offset %d of rows partition %d, which ends at %d; its group: %s", t.title(), next, i.Partition, i.HighWatermark,
+					w.members(kafka.TargetGroup(flowName, t.title())))
 			}
 		}
 	}
 	for _, t := range w.targets {
 		if faults := w.compare(t.all()); len(faults) > 0 {
-			return "target " + t.name + ": " + strings.Join(faults, "\n")
+			return "target " + t.title() + ": " + strings.Join(faults, "\n")
 		}
 	}
 	return ""
@@ -307,7 +333,7 @@ func (w *world) haunted() bool {
 
 func (w *world) groups() (out []string) {
 	for _, t := range w.targets {
-		out = append(out, kafka.TargetGroup(flowName, t.name))
+		out = append(out, kafka.TargetGroup(flowName, t.title()))
 	}
 	return out
 }
@@ -321,7 +347,6 @@ func (w *world) restart() {
 	for _, p := range all {
 		w.start(p.replica, w.disks[p.replica])
 	}
-	w.haunts++
 }
 
 // members describes a group.
