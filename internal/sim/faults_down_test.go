@@ -115,37 +115,21 @@ func aged(w *world, _ *episode) (done bool) {
 	return done
 }
 
-// recreated deletes topics of the flow (F21, S11); more: the source also gets more partitions (F29, S12). A start halts and
-// names the command that helps, which the operator then runs.
-func recreated(more bool, topics ...string) func(*world, *episode) bool {
+// recreated deletes topics of the flow (F21, S11). A start halts and names the command that helps, which the operator then
+// runs.
+func recreated(topic string) func(*world, *episode) bool {
 	return func(w *world, e *episode) bool {
 		if !w.processed(e.partition) {
 			return false // nothing was committed yet, so nobody can tell
 		}
-		for _, topic := range topics {
-			if err := w.broker.DeleteTopic(flowName + topic); err != nil {
-				w.fault("delete a topic: %v", err)
-			}
-		}
-		if more {
-			w.admin(func(ctx context.Context, adm *kadm.Client) error {
-				_, err := adm.CreatePartitions(ctx, 1, w.source.Topic)
-				return err
-			})
+		if err := w.broker.DeleteTopic(flowName + topic); err != nil {
+			w.fault("delete a topic: %v", err)
 		}
 		w.halts()
-		if more {
-			w.author.add(w.partitions)
-			w.partitions++
-			w.source.Planned = w.partitions
-			w.client.ForceMetadataRefresh()
-			w.wait(6 * time.Second)
-		}
 		if !w.quiet() {
 			w.giveUp("the group of a halted replica does not become empty")
 		}
-		ctx := context.Background()
-		if _, err := w.flow.Reset(ctx, flowName, w.source, 0); err != nil {
+		if _, err := w.flow.Reset(context.Background(), flowName, w.source, 0); err != nil {
 			w.fault("reset: %v", err)
 		}
 		w.ensure()
@@ -169,9 +153,7 @@ func (w *world) processed(p int32) bool {
 
 // halts starts a replica and waits until it says that only a reset helps.
 func (w *world) halts() {
-	source := w.source
-	source.Planned = 0
-	topics, err := w.flow.EnsureTopics(context.Background(), flowName, source)
+	topics, err := w.flow.EnsureTopics(context.Background(), flowName, w.source)
 	if err == nil {
 		before := w.topics
 		w.topics = topics

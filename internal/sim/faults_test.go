@@ -56,9 +56,8 @@ var kindsOf = []kind{
 	{"sleep beyond half of the delete retention (F22)", whileDown, down(slept(4 * 24 * time.Hour))},
 	{"store of another replica (F30)", whileDown, down(swapped)},
 	{"store from a backup", whileDown, down(aged)},
-	{"changelog is created anew (F21)", whileDown, down(recreated(false, ".changelog"))},
-	{"rows topic is created anew (F21, S11)", whileDown, down(recreated(false, ".rows"))},
-	{"partitions are added (F29, S12)", whileDown, down(recreated(true))},
+	{"changelog is created anew (F21)", whileDown, down(recreated(".changelog"))},
+	{"rows topic is created anew (F21, S11)", whileDown, down(recreated(".rows"))},
 }
 
 // pieces are those of a write to a store.

@@ -66,14 +66,17 @@ func (w *world) toldLittle() bool {
 	return faults < leastFaults || changes < leastChanges
 }
 
-// recover starts a replica again when none runs, and one that ended by itself. That must not happen, but to one of twins.
+// recover starts a replica again when none runs, and one that ended by itself. That must not happen, but to one
+// of twins, and when the disk fails.
 func (w *world) recover() {
 	for _, p := range w.live() {
 		err := p.failure()
 		if err == nil {
 			continue
 		}
-		if w.twins == 0 || !strings.Contains(err.Error(), "another process runs as the same replica") {
+		twin := w.twins > 0 && strings.Contains(err.Error(), "another process runs as the same replica")
+		disk := strings.Contains(err.Error(), errTorn.Error()) // of a restore: the process ends, and is started again
+		if !twin && !disk {
 			w.fault("replica %d ended by itself: %v", p.replica, err)
 			if len(w.wrong) > 4 {
 				w.giveUp("replicas end again and again")

@@ -103,8 +103,7 @@ func newWorld(t testing.TB, seed uint64, log *slog.Logger) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	w := &world{t: t, rng: rng, network: &kfake.VirtualNetwork{}, log: log, model: newModel(), disks: map[int]disk{}, old: map[int]disk{},
 		sprung: map[triple]int{}, static: rng.IntN(2) == 0, maxPoll: 20 + rng.IntN(200), piece: 5 + rng.IntN(100), partitions: 2 + rng.Int32N(3),
-		source: kafka.Source{Topic: flowName + ".files.page", Ours: true}}
-	w.source.Planned = w.partitions
+		source: kafka.Source{Topic: flowName + ".files.page"}} // not Freshet's own: a reset leaves it as it is
 	w.author = newAuthor(rng, w.partitions)
 	w.shop = newShop("shop", rng.IntN(2) == 0)
 	w.targets = []target{newTable("table", w.model), w.shop}
@@ -115,6 +114,9 @@ func newWorld(t testing.TB, seed uint64, log *slog.Logger) *world {
 		t.Fatal(err)
 	}
 	w.flow = kafka.Cluster{Brokers: w.broker.ListenAddrs(), Dial: w.network.DialContext, Log: log}
+	if err := w.broker.CreateTopic(w.source.Topic, w.partitions, nil); err != nil {
+		t.Fatal(err)
+	}
 	w.ensure()
 	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.flow.Brokers...), kgo.Dialer(w.network.DialContext), kgo.DisableClientMetrics(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(w.source.Topic),
