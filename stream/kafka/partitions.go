@@ -101,6 +101,7 @@ func (p *Processor) takeOver(o *opening, r ready) error {
 
 func (p *Processor) close(id int32) {
 	o := p.parts[id]
+	_ = p.wait(id) // settle tells of an error
 	p.mu.Lock()
 	delete(p.parts, id)
 	p.disk[id] = o.applied
@@ -115,6 +116,9 @@ func (p *Processor) close(id int32) {
 // closeAll ends the session's partitions; cancel stops the restores under way.
 func (p *Processor) closeAll(cancel context.CancelFunc) {
 	cancel()
+	if err := p.settle(); err != nil {
+		p.log.Warn("a partition's state is behind; it will be restored", "flow", p.c.Topics.Flow, "error", err)
+	}
 	for _, o := range p.opened {
 		<-o.done
 		if o.err == nil {

@@ -90,6 +90,8 @@ type Processor struct {
 	log  *slog.Logger
 	wake chan struct{}
 	take int // records of the next poll
+
+	applying *applying // nil: all that was committed is in the stores
 	// turns are taken by restores that read: as many at the same time as there are processors.
 	turns chan struct{}
 
@@ -273,6 +275,7 @@ func (p *Processor) poll(ctx context.Context) ([]*stream.Record, error) {
 	ctx, release := untilWoken(ctx, p.wake, p.c.Evaluator.Wake())
 	defer release()
 	switch {
+	case p.applying != nil: // it may run ahead only while nothing is pending and nothing is in the backlog
 	case p.pendingBytes() > p.c.PendingBytes:
 		<-ctx.Done()
 		return nil, nil

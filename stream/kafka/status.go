@@ -17,6 +17,9 @@ import (
 
 // publish notes after each round what Status says, so that asking never touches the loop's own structures.
 func (p *Processor) publish() {
+	if p.applying != nil {
+		return // partitions are not looked at before they are settled: the next round publishes
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.published, p.missing = nil, p.assign.missing(ProcessorGroup(p.c.Topics.Flow))

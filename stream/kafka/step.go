@@ -17,6 +17,7 @@ const reevaluateAtOnce = 256
 
 // round is the work of one transaction, by partition.
 type round struct {
+	mu   sync.Mutex // guards txs while partitions are folded
 	txs  map[int32]*engine.Tx
 	from map[int32]*owned
 }
@@ -28,12 +29,12 @@ func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
 	for id, o := range p.parts {
 		if o.failure == nil {
 			r.from[id] = o
-			if err := o.part.Resume(ctx, p.c.Evaluator, p.c.PendingBytes/(len(p.parts)+1)); err != nil {
-				p.stop(id, err)
-			}
 		}
 	}
 	broken := p.fold(ctx, r, records)
+	if err := p.settle(); err != nil {
+		return err // what was folded is not begun
+	}
 	p.pace(r, len(records))
 	p.await(ctx, r)
 	for id, tx := range r.txs {
@@ -72,6 +73,8 @@ func (p *Processor) pace(r *round, records int) {
 }
 
 func (r *round) tx(id int32) *engine.Tx {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	t := r.txs[id]
 	if t == nil {
 		t = r.from[id].part.Begin()
@@ -88,12 +91,17 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 			byPartition[rec.Partition] = append(byPartition[rec.Partition], rec)
 		}
 	}
-	for id, o := range r.from {
-		if len(byPartition[id]) > 0 || o.part.Backlog() > 0 || p.passDue(o) {
-			r.tx(id)
+	return sideways(r.from, func(id int32, o *owned) error {
+		if err := p.wait(id); err != nil {
+			return err
 		}
-	}
-	return r.each(func(id int32, tx *engine.Tx) error {
+		if err := o.part.Resume(ctx, p.c.Evaluator, p.c.PendingBytes/(len(r.from)+1)); err != nil {
+			return err
+		}
+		if len(byPartition[id]) == 0 && o.part.Backlog() == 0 && !p.passDue(o) {
+			return nil
+		}
+		tx := r.tx(id)
 		for _, rec := range byPartition[id] {
 			if err := tx.Fold(rec); err != nil {
 				return err
@@ -108,12 +116,16 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 
 // each runs fn for every partition of the round at the same time and returns the failures.
 func (r *round) each(fn func(id int32, tx *engine.Tx) error) map[int32]error {
+	return sideways(r.txs, fn)
+}
+
+func sideways[T any](parts map[int32]T, fn func(id int32, part T) error) map[int32]error {
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	failed := map[int32]error{}
-	for id, tx := range r.txs {
+	for id, part := range parts {
 		group.Go(func() {
-			if err := fn(id, tx); err != nil {
+			if err := fn(id, part); err != nil {
 				mu.Lock()
 				failed[id] = err
 				mu.Unlock()

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -242,34 +241,4 @@ func (p *Processor) rewind() {
 		}
 	}
 	p.gts.Client().SetOffsets(map[string]map[int32]kgo.EpochOffset{p.c.Topics.Source: offsets})
-}
-
-// apply puts the committed entries into the stores. A store that can't be written is behind from now on: the session
-// ends, and the next one restores it.
-func (p *Processor) apply(all []*written) error {
-	var mutex = make(chan error, len(all))
-	for _, w := range all {
-		go func() { mutex <- p.applyOne(w) }()
-	}
-	var err error
-	for range all {
-		err = errors.Join(err, <-mutex)
-	}
-	if err != nil {
-		return &stream.Error{Op: "apply a committed transaction to the local state (it will be restored)", Kind: stream.Transient, Err: err}
-	}
-	for _, w := range all {
-		w.tx.Commit()
-		p.mu.Lock()
-		w.owned.next, w.owned.logic, w.owned.applied = w.next, w.revision, w.progress.Offset
-		p.mu.Unlock()
-		p.c.Totals.Add(w.out.Counts)
-	}
-	return nil
-}
-
-func (p *Processor) applyOne(w *written) error {
-	return w.owned.store.Apply(w.out.Entries, stream.Checkpoint{
-		TopicID: p.c.Topics.ChangelogID, Applied: w.progress.Offset, Format: engine.FormatVersion, Input: w.next,
-		Generation: p.c.Topics.Generation.Generation, Revision: w.revision, Clock: p.c.Engine.Now()})
 }
