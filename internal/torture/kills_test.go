@@ -111,7 +111,15 @@ func (m *torment) broker() {
 func TestKills(t *testing.T) {
 	r := newRig(t, 5*time.Second, testenv.Kafka(t, testenv.KafkaOptions{}))
 	kills := number("FRESHET_KILLS", 60) * 3 / 4
-	r.torment(t, kills, 12)
+	m := r.torment(t, kills, 12)
+	for _, point := range append(points, "F14") {
+		if kills >= 45 && m.counts[point] == 0 {
+			t.Errorf("nobody was killed at %s", point)
+		}
+	}
+	if kills >= 45 && m.counts["in a transaction"] < 20 {
+		t.Errorf("%d were killed in a transaction, want 20", m.counts["in a transaction"])
+	}
 	r.compare(t)
 }
 
@@ -124,7 +132,8 @@ func TestKillsOfBrokers(t *testing.T) {
 }
 
 // torment kills replicas, and after every so many of them a broker; then it compares.
-func (r *rig) torment(t *testing.T, kills, brokerEvery int) {
+func (r *rig) torment(t *testing.T, kills, brokerEvery int) *torment {
+	t.Helper()
 	random, seed := chance(t)
 	r.three(t)
 	m := &torment{rig: r, t: t, random: random, counts: map[string]int{}}
@@ -157,6 +166,7 @@ func (r *rig) torment(t *testing.T, kills, brokerEvery int) {
 	b.close()
 	r.check(t, l)
 	t.Logf("%d kills %v; %d replicas gave up while brokers were down; %d changes", m.kills, m.counts, r.excused, l.sent.Load())
+	return m
 }
 
 // compare runs the same changes through a flow that nobody interrupts.
