@@ -223,7 +223,9 @@ func (d *disk) survivor(number uint64, l loss, r *rand.Rand) inode {
 	mixed := inode{size: size, pages: make([]page, (size+pageSize-1)/pageSize)}
 	for i := range mixed.pages {
 		a, b := held.at(i), now.at(i)
-		if mixed.pages[i] = a; a != b && r.IntN(2) == 0 {
+		// Beyond the size that the file has now nothing was written: where the cut of its end is lost, its pages are as they were.
+		cutOff := int64(i)*pageSize >= now.size
+		if mixed.pages[i] = a; a != b && !cutOff && r.IntN(2) == 0 {
 			mixed.pages[i] = b
 		}
 	}
