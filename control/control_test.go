@@ -96,6 +96,7 @@ func (p *process) source(s control.Stores) control.Source {
 		Missing: func() []string { return p.missing },
 		Status: func(context.Context) control.Status {
 			return control.Status{Flow: "handbook", Partitions: p.partitions, SourceLag: &lag, Degraded: []string{"node vector: refused"},
+				Intake:  &control.Intake{Lag: &lag, Records: 5, Transactions: control.Transactions{Committed: 2, Aborted: 1}},
 				Targets: []control.Target{{Target: "local", Connected: true, Lag: &lag, Freshness: &fresh}, {Target: "away"}},
 				Counts: engine.Counts{Applied: 7, Other: map[string]int64{"heartbeat": 1}, Nodes: map[string]engine.NodeCount{"vector": {Computed: 2, Reused: 5}},
 					Tables: map[string]engine.TableCount{"pages": {Upserts: 4}}}}
@@ -257,6 +258,7 @@ func TestMetrics(t *testing.T) {
 		`freshet_records_skipped_total{kind="heartbeat"} 1`, `freshet_documents 9`, `freshet_documents_pending 1`,
 		`freshet_rows{table="pages"} 6`, `freshet_partitions{state="ready"} 2`, `freshet_partitions{state="restoring"} 1`,
 		`freshet_source_lag_records 3`, `freshet_target_lag_records{target="local"} 3`, `freshet_freshness_seconds{target="local"} 0.25`,
+		`freshet_intake_lag_records 3`, `freshet_intake_records_total 5`, `freshet_intake_transactions_total{result="aborted"} 1`,
 		`freshet_target_connected{target="away"} 0`, `freshet_state_divergence_total 0`, `freshet_degraded 1`} {
 		if !strings.Contains(body, want+"\n") {
 			t.Errorf("no %s", want)
