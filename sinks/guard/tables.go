@@ -78,11 +78,7 @@ func (s *Sink) hasBegun(ctx context.Context) (bool, error) {
 
 // ready reports whether a table is there as declared. A table of others is refused, and so is an altered one.
 func (s *Sink) ready(ctx context.Context, t *Table) (bool, error) {
-	r, d, err := s.record(ctx, t)
-	if err != nil {
-		return false, err
-	}
-	shape, exists, err := s.store.Shape(ctx, t.As)
+	r, d, shape, exists, err := s.look(ctx, t)
 	if err != nil {
 		return false, err
 	}
@@ -93,6 +89,23 @@ func (s *Sink) ready(ctx context.Context, t *Table) (bool, error) {
 		return false, s.refuse(t, "was altered by hand; undo that, or drop the table and rebuild the target. It is now: "+shape)
 	}
 	return exists && r.Shape != "" && r.Declaration == t.declaration(), nil
+}
+
+// look reads a table's record and its shape as of one moment. Race: a twin that makes the table notes it first. Were the
+// record read only before the shape, both could happen in between, and the table would seem a stranger's.
+func (s *Sink) look(ctx context.Context, t *Table) (r record, d Document, shape string, exists bool, err error) {
+	for {
+		_, before, err := s.record(ctx, t)
+		if err != nil {
+			return r, d, "", false, err
+		}
+		if shape, exists, err = s.store.Shape(ctx, t.As); err != nil {
+			return r, d, "", false, err
+		}
+		if r, d, err = s.record(ctx, t); err != nil || d.Sequence == before.Sequence {
+			return r, d, shape, exists, err
+		}
+	}
 }
 
 func (s *Sink) record(ctx context.Context, t *Table) (r record, d Document, err error) {
@@ -154,11 +167,7 @@ func (s *Sink) note(ctx context.Context, t *Table, r record) error {
 // again. A crash in between leaves the table absent, which Open sees. One of this declaration that is being made is not
 // dropped: a twin may have finished it.
 func (s *Sink) remake(ctx context.Context, t *Table) error {
-	r, _, err := s.record(ctx, t)
-	if err != nil {
-		return err
-	}
-	shape, exists, err := s.store.Shape(ctx, t.As)
+	r, _, shape, exists, err := s.look(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -187,11 +196,7 @@ func (s *Sink) Recreate(ctx context.Context, names []string) error {
 		if !slices.Contains(names, t.Name) {
 			continue
 		}
-		r, d, err := s.record(ctx, t)
-		if err != nil {
-			return s.said(doing, err)
-		}
-		_, exists, err := s.store.Shape(ctx, t.As)
+		r, d, _, exists, err := s.look(ctx, t)
 		if err == nil {
 			err = s.own(t, r, d, exists)
 		}
