@@ -60,7 +60,7 @@ func refused(w *world, e *episode) {
 	}
 }
 
-// moved lets leaders or coordinators move at the point (F19).
+// moved lets something move at the point, such as coordinators (F19).
 func moved(move func(w *world, e *episode)) func(*world, *episode) {
 	return func(w *world, e *episode) {
 		t := &trap{triple: e.triple, spring: func(*process) error {
@@ -69,15 +69,6 @@ func moved(move func(w *world, e *episode)) func(*world, *episode) {
 		}}
 		if w.lure(t) {
 			w.wait(w.between(0, 3*time.Second))
-		}
-	}
-}
-
-// leaders moves the leaders of the partition's topics to the other broker.
-func leaders(w *world, e *episode) {
-	for _, topic := range []string{w.source.Topic, flowName + ".rows", flowName + ".changelog"} {
-		if err := w.broker.MoveTopicPartition(topic, e.partition, 1-w.broker.LeaderFor(topic, e.partition)); err != nil {
-			w.fault("move a leader: %v", err)
 		}
 	}
 }
