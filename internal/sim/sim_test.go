@@ -136,6 +136,6 @@ func (s *tally) report(t *testing.T) {
 	if s.runs >= manyRuns && len(s.triples) < leastTriples {
 		t.Errorf("only %d distinct (fault, point, partition), want %d", len(s.triples), leastTriples)
 	}
-	t.Logf("%d runs, %d changes, %d faults, %d distinct (fault, point, partition), %d restarts for a dead member that the broker waited for, "+
+	t.Logf("%d runs, %d changes, %d faults, %d distinct (fault, point, partition), %d restarts of what did not settle by itself, "+
 		"%d runs with violations %v", s.runs, s.changes, s.faults, len(s.triples), s.haunts, len(s.failed), s.failed)
 }
