@@ -10,13 +10,7 @@ import (
 	"github.com/freshet-dev/freshet/statestore"
 )
 
-const (
-	childDir  = "FRESHET_POWERLOSS_DIR"
-	childLoad = "FRESHET_POWERLOSS_LOAD" // an empty store is loaded in bulk first
-)
-
-// loadedBatches are written in bulk.
-const loadedBatches = 40
+const childDir = "FRESHET_POWERLOSS_DIR"
 
 // identity is that of all stores here.
 var identity = statestore.Identity{Flow: "handbook", Partition: 3}
@@ -40,13 +34,7 @@ func child(dir string) error {
 	if err != nil {
 		return err
 	}
-	c, ok, err := s.Checkpoint()
-	if err == nil && !ok && os.Getenv(childLoad) != "" {
-		c.Applied = loadedBatches
-		tell("begin", c.Applied)
-		err = load(s, c)
-		tell("applied", c.Applied)
-	}
+	c, _, err := s.Checkpoint()
 	for n := c.Applied + 1; err == nil && n <= batches; n++ {
 		tell("begin", n)
 		err = s.Apply(batch(n), statestore.Checkpoint{Applied: n})
@@ -56,19 +44,6 @@ func child(dir string) error {
 		return err
 	}
 	return s.Close()
-}
-
-// load writes the first batches as a restore does into an empty store.
-func load(s *statestore.Store, c statestore.Checkpoint) error {
-	if err := s.Load(); err != nil {
-		return err
-	}
-	for n := int64(1); n <= c.Applied; n++ {
-		if err := s.Apply(batch(n), statestore.Checkpoint{}); err != nil {
-			return err
-		}
-	}
-	return s.Loaded(c)
 }
 
 func tell(what string, n int64) {
