@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -25,14 +26,24 @@ func (c Cluster) OpenPublisher(topic string) (*Publisher, error) {
 }
 
 // Publish writes the records in order and returns when all are durable. What the broker refuses for good has kind
-// Invalid; anything else is Transient and may be repeated.
+// Invalid; anything else is Transient and may be repeated. When ctx ends first, it is unknown which were written: the
+// client itself waits without end for the answer to what it has sent, since a broker that is away may have taken it.
 func (p *Publisher) Publish(ctx context.Context, records []stream.Record) error {
-	out := make([]*kgo.Record, len(records))
+	answers := make(chan error, len(records))
 	for i := range records {
-		out[i] = toKafka(p.topic, 0, &records[i])
+		p.cl.Produce(ctx, toKafka(p.topic, 0, &records[i]), func(_ *kgo.Record, err error) { answers <- err })
 	}
-	if err := p.cl.ProduceSync(ctx, out...).FirstErr(); err != nil {
-		return &stream.Error{Op: "write to topic " + p.topic, Kind: stream.Transient, Err: err}
+	var first error
+	for range records {
+		select {
+		case err := <-answers:
+			first = cmp.Or(first, err)
+		case <-ctx.Done():
+			return &stream.Error{Op: "write to topic " + p.topic, Kind: stream.Transient, Err: ctx.Err()}
+		}
+	}
+	if first != nil {
+		return &stream.Error{Op: "write to topic " + p.topic, Kind: stream.Transient, Err: first}
 	}
 	return nil
 }
