@@ -42,6 +42,7 @@ func refused(w *world, e *episode) {
 	t.point = "F1"
 	var h *kfake.FaultHandle
 	t.spring = func(p *process) error {
+		w.lied = w.lied || f.Err == kerr.ProducerFenced || f.Err == kerr.InvalidProducerEpoch
 		switch e.point {
 		case "rows", "changelog":
 			f.Topic, f.Partitions = flowName+"."+e.point, []int32{e.partition}
@@ -73,6 +74,15 @@ func moved(move func(w *world, e *episode)) func(*world, *episode) {
 	}
 }
 
+// leaders moves the leaders of the partition's topics to the other broker.
+func leaders(w *world, e *episode) {
+	for _, topic := range []string{w.source.Topic, flowName + ".rows", flowName + ".changelog"} {
+		if err := w.broker.MoveTopicPartition(topic, e.partition, 1-w.broker.LeaderFor(topic, e.partition)); err != nil {
+			w.fault("move a leader: %v", err)
+		}
+	}
+}
+
 func coordinators(w *world, _ *episode) { w.broker.RehashCoordinators() }
 
 // jumped lets clocks jump at the point (F25): the wall clock of all processes, not the broker's.
@@ -86,7 +96,7 @@ func jumped(w *world, _ *episode) {
 // unseen by readers of committed records, who are told that the log ends there. In place of what the in-process broker
 // can't show, which ends a transaction at once.
 func late(w *world, e *episode) {
-	other, err := kgo.NewClient(kgo.SeedBrokers(w.flow.Brokers...), kgo.Dialer(w.network.DialContext), kgo.DisableClientMetrics(),
+	other, err := kgo.NewClient(kgo.SeedBrokers(w.flow.Brokers...), kgo.Dialer(w.dial), kgo.DisableClientMetrics(),
 		kgo.TransactionalID("another"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		w.giveUp("another producer: %v", err)
@@ -117,7 +127,9 @@ func late(w *world, e *episode) {
 			p.kill()
 		}
 		w.wait(11 * time.Second)
-		garbled("")(w, e)
+		if w.quiet() {
+			garbled("")(w, e)
+		}
 		for _, p := range all {
 			w.start(p.replica, newMemory())
 		}

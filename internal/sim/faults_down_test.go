@@ -38,14 +38,15 @@ func down(meanwhile func(w *world, e *episode) bool) func(*world, *episode) {
 	}
 }
 
-// quiet waits until the processors' group is empty, as its tools ask for; the broker may forget to time a member out.
+// quiet waits until the processors' group is empty, as its tools ask for; the broker may keep a dead member.
 func (w *world) quiet() bool {
-	deadline := time.Now().Add(time.Minute)
+	deadline, dead := time.Now().Add(time.Minute), w.dead()
 	for time.Now().Before(deadline) {
 		if g := w.broker.GroupInfo(kafka.ProcessorGroup(flowName)); g == nil || len(g.Members) == 0 {
 			return true
 		}
-		w.wait(time.Second)
+		w.wait(sessions)
+		dead = w.bury(dead)
 	}
 	return false
 }

@@ -30,6 +30,7 @@ var kindsOf = []kind{
 	{"join twice in one transaction (F16)", steps, joined(2)},
 	{"leave (F16)", steps, left},
 	{"twin (F28)", steps, twinned},
+	{"leaders move (F19)", steps, moved(leaders)},
 	{"coordinators move (F19)", steps, moved(coordinators)},
 	{"clock jumps (F25)", steps, moved(jumped)},
 	{"markers come late", steps, late},

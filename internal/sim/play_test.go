@@ -67,14 +67,14 @@ func (w *world) toldLittle() bool {
 }
 
 // recover starts a replica again when none runs, and one that ended by itself. That must not happen, but to one
-// of twins, and when the disk fails.
+// of twins, to one of whom the broker said so, and when the disk fails.
 func (w *world) recover() {
 	for _, p := range w.live() {
 		err := p.failure()
 		if err == nil {
 			continue
 		}
-		twin := w.twins > 0 && strings.Contains(err.Error(), "another process runs as the same replica")
+		twin := (w.twins > 0 || w.lied) && strings.Contains(err.Error(), "another process runs as the same replica")
 		disk := strings.Contains(err.Error(), errTorn.Error()) // of a restore: the process ends, and is started again
 		if !twin && !disk {
 			w.fault("replica %d ended by itself: %v", p.replica, err)

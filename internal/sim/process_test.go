@@ -5,9 +5,10 @@ package sim
 import (
 	"context"
 	"fmt"
-	"net"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
@@ -24,6 +25,7 @@ type process struct {
 	cancel  context.CancelFunc
 	group   sync.WaitGroup
 	ev      *engine.Evaluator
+	clients clients
 
 	mu      sync.Mutex
 	touched map[int32]bool // partitions folded since the last transaction began
@@ -36,21 +38,18 @@ type process struct {
 // start starts a replica on a disk.
 func (w *world) start(replica int, d disk) *process {
 	w.starts++
-	p := &process{w: w, replica: replica, disk: d, link: &link{dial: w.network.DialContext},
+	p := &process{w: w, replica: replica, disk: d, link: &link{dial: w.dial},
 		touched: map[int32]bool{}, current: map[int32]bool{}}
 	cluster := w.flow
 	cluster.Dial = p.link.open
+	cluster.Hooks = []kgo.Hook{&p.clients}
 	cluster.Log = w.log.With("process", w.starts)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	program, totals := newLines(&w.mood), &engine.Totals{}
 	p.ev = engine.NewEvaluator(ctx, program, totals, engine.Events{})
-	instance := ""
-	if w.static {
-		instance = fmt.Sprint("replica", replica)
-	}
 	proc := kafka.NewProcessor(kafka.ProcessorConfig{Cluster: cluster, Topics: w.topics, TransactionalID: fmt.Sprint(flowName, ".", replica),
-		Instance: instance, Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at,
+		Instance: p.instance(), Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at,
 		Engine: engine.Config{Program: program, Source: "page", Decoder: noting{schemas.NewFiles("page"), p}, Now: w.now, MaxRecord: maxRow}})
 	p.run(ctx, proc.Run)
 	tables := map[string]stream.Table{}
@@ -58,7 +57,7 @@ func (w *world) start(replica int, d disk) *process {
 		tables[t.Name] = t
 	}
 	for _, t := range w.targets {
-		d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: cluster, Topics: w.topics, Target: t.title(), Sink: p.through(t), Instance: instance,
+		d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: cluster, Topics: w.topics, Target: t.title(), Sink: p.through(t), Instance: p.instance(),
 			Logic: program.Logic(), Tables: tables, Now: func() time.Time { return time.Unix(0, w.now()) }})
 		p.run(ctx, d.Run)
 	}
@@ -66,6 +65,14 @@ func (w *world) start(replica int, d disk) *process {
 	w.running = append(w.running, p)
 	w.mu.Unlock()
 	return p
+}
+
+// instance is the name of a static member; "": it is a dynamic one.
+func (p *process) instance() string {
+	if !p.w.static {
+		return ""
+	}
+	return fmt.Sprint("replica", p.replica)
 }
 
 func (p *process) run(ctx context.Context, run func(context.Context) error) {
@@ -152,63 +159,4 @@ func (n noting) Decode(r *stream.Record) (stream.Change, error) {
 	n.p.touched[r.Partition] = true
 	n.p.mu.Unlock()
 	return n.Decoder.Decode(r)
-}
-
-// unanswered is how long a dial takes over a link that is cut.
-const unanswered = 500 * time.Millisecond
-
-// link is a process's way to the brokers and targets. While it is cut, whatever it does reaches nobody.
-type link struct {
-	dial  func(ctx context.Context, network, host string) (net.Conn, error)
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]bool
-}
-
-func (l *link) open(ctx context.Context, network, host string) (net.Conn, error) {
-	if l.isCut() {
-		// Nobody answers, which takes its time: were the dial refused at once, a client could try for ever at one moment.
-		select {
-		case <-time.After(unanswered):
-		case <-ctx.Done():
-		}
-		return nil, &net.OpError{Op: "dial", Net: "virtual", Err: net.ErrClosed}
-	}
-	c, err := l.dial(ctx, network, host)
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cut {
-		_ = c.Close() // cut meanwhile
-		return nil, &net.OpError{Op: "dial", Net: "virtual", Err: net.ErrClosed}
-	}
-	if l.conns == nil {
-		l.conns = map[net.Conn]bool{}
-	}
-	l.conns[c] = true
-	return c, nil
-}
-
-func (l *link) isCut() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.cut
-}
-
-func (l *link) sever() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cut = true
-	for c := range l.conns {
-		_ = c.Close() // it may be closed
-	}
-	l.conns = nil
-}
-
-func (l *link) restore() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cut = false
 }

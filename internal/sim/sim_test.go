@@ -22,6 +22,7 @@ var (
 	seedFlag = flag.Uint64("seed", 0, "replay this seed alone")
 	runsFlag = flag.Int("runs", 40, "number of runs")
 	fromFlag = flag.Uint64("from", 1, "first seed")
+	hangFlag = flag.Duration("hang", 10*time.Minute, "how long a run may take before all goroutines are printed")
 )
 
 const (
@@ -34,14 +35,15 @@ const (
 
 // tally is what all runs did together.
 type tally struct {
-	mu      sync.Mutex
-	runs    int
-	faults  int
-	changes int
-	triples map[triple]int
-	haunts  int
-	failed  []uint64
-	texts   []string // of the runs that failed
+	mu       sync.Mutex
+	runs     int
+	faults   int
+	changes  int
+	triples  map[triple]int
+	buried   int
+	restarts int
+	failed   []uint64
+	texts    []string // of the runs that failed
 }
 
 // TestSim plays one run per seed. A failing seed is printed; `-seed N -v` plays it again.
@@ -70,13 +72,16 @@ func TestSim(t *testing.T) {
 
 // one plays one seed.
 func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally) {
-	hung := time.AfterFunc(10*time.Minute, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
+	hung := time.AfterFunc(*hangFlag, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
 	defer hung.Stop()
 	defer func() {
 		if e := recover(); e != nil {
+			debug.SetTraceback("all") // the goroutines of a bubble that did not end are in it
 			panic(fmt.Sprintf("seed %d: %v", seed, e))
 		}
 	}()
+	began := time.Now()
+	defer func() { t.Logf("seed %d took %s", seed, time.Since(began).Round(time.Millisecond)) }()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed, log)
 		w.try(w.play)
@@ -107,7 +112,7 @@ func (s *tally) add(seed uint64, w *world) {
 	for _, n := range w.model.sent {
 		changes += int(n)
 	}
-	s.haunts += w.haunts
+	s.buried, s.restarts = s.buried+w.buried, s.restarts+w.restarts
 	s.runs, s.faults, s.changes = s.runs+1, s.faults+faults, s.changes+changes
 	for _, target := range w.targets {
 		w.wrong = append(w.wrong, target.problems()...)
@@ -117,6 +122,7 @@ func (s *tally) add(seed uint64, w *world) {
 	}
 	if len(w.wrong) > 0 {
 		s.failed = append(s.failed, seed)
+		w.t.Logf("seed %d FAILED %s", seed, w.wrong[0])
 		s.texts = append(s.texts, fmt.Sprintf("seed %d: %d violations (again with: make sim SEED=%d), after %v:\n%s", seed, len(w.wrong), seed,
 			slices.Collect(maps.Keys(w.sprung)), strings.Join(w.wrong[:min(3, len(w.wrong))], "\n")))
 	}
@@ -136,6 +142,6 @@ func (s *tally) report(t *testing.T) {
 	if s.runs >= manyRuns && len(s.triples) < leastTriples {
 		t.Errorf("only %d distinct (fault, point, partition), want %d", len(s.triples), leastTriples)
 	}
-	t.Logf("%d runs, %d changes, %d faults, %d distinct (fault, point, partition), %d restarts of what did not settle by itself, "+
-		"%d runs with violations %v", s.runs, s.changes, s.faults, len(s.triples), s.haunts, len(s.failed), s.failed)
+	t.Logf("%d runs, %d changes, %d faults, %d distinct (fault, point, partition), %d dead members that the broker kept, "+
+		"%d rebalances that it did not end, %d runs with violations %v", s.runs, s.changes, s.faults, len(s.triples), s.buried, s.restarts, len(s.failed), s.failed)
 }

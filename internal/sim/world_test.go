@@ -66,10 +66,12 @@ type world struct {
 	partitions int32
 	skew       time.Duration
 	twins      int          // that were started as a replica that runs
+	lied       bool         // the broker said of a producer without a twin that it has one
 	old        map[int]disk // copies of disks, as they were once
 	disks      map[int]disk // by replica, while none of its processes runs
 	starts     int
-	haunts     int // restarts since the broker waited for a dead member
+	buried     int // dead members that the broker kept
+	restarts   int // since the broker did not end a rebalance
 
 	after map[int]disk // the disks that replicas are started on after all were down
 
@@ -113,12 +115,12 @@ func newWorld(t testing.TB, seed uint64, log *slog.Logger) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.flow = kafka.Cluster{Brokers: w.broker.ListenAddrs(), Dial: w.network.DialContext, Log: log}
+	w.flow = kafka.Cluster{Brokers: w.broker.ListenAddrs(), Dial: w.dial, Log: log}
 	if err := w.broker.CreateTopic(w.source.Topic, w.partitions, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.ensure()
-	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.flow.Brokers...), kgo.Dialer(w.network.DialContext), kgo.DisableClientMetrics(),
+	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.flow.Brokers...), kgo.Dialer(w.dial), kgo.DisableClientMetrics(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(w.source.Topic),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
@@ -258,17 +260,22 @@ func (w *world) meet(p *process, target, point string, partitions map[int32]bool
 // settle waits until everything is processed and delivered and equal to the model, and says what is not if it never is.
 func (w *world) settle() {
 	deadline := time.Now().Add(patience)
-	for tick := 1; ; tick++ {
+	next, dead, waits := time.Now().Add(sessions), w.dead(), map[string]wait{}
+	for {
 		why := w.unsettled()
 		if why == "" {
 			return
 		}
-		if tick%400 == 0 { // the in-process broker may wait for, or assign to, a member that is no more; all restarts are counted
-			w.haunts++
-			w.restart()
+		if time.Now().After(next) {
+			next, dead = time.Now().Add(sessions), w.bury(dead)
+			if w.waitsOn(waits) {
+				w.restarts++
+				clear(waits)
+				w.restart()
+			}
 		}
 		if time.Now().After(deadline) {
-			w.fault("after %s without faults: %s", patience, why)
+			w.fault("after %s without faults: %s\n%s", patience, why, w.describe())
 			return
 		}
 		w.wait(250 * time.Millisecond)
@@ -294,8 +301,7 @@ func (w *world) unsettled() string {
 		}
 		for _, t := range w.targets {
 			if next := t.next()[i.Partition]; next != i.HighWatermark {
-				return fmt.Sprintf("target %s is at offset %d of rows partition %d, which ends at %d; its group: %s", t.title(), next, i.Partition, i.HighWatermark,
-					w.members(kafka.TargetGroup(flowName, t.title())))
+				return fmt.Sprintf("target %s is at offset %d of rows partition %d, which ends at %d", t.title(), next, i.Partition, i.HighWatermark)
 			}
 		}
 	}
@@ -331,17 +337,4 @@ func (w *world) restart() {
 	for _, p := range all {
 		w.start(p.replica, w.disks[p.replica])
 	}
-}
-
-// members describes a group.
-func (w *world) members(group string) string {
-	g := w.broker.GroupInfo(group)
-	if g == nil {
-		return "none"
-	}
-	out := fmt.Sprintf("%s, generation %d", g.State, g.Epoch)
-	for _, m := range g.Members {
-		out += fmt.Sprintf(", %s %v", m.MemberID, m.Assignment)
-	}
-	return out
 }
