@@ -149,6 +149,7 @@ func (w *world) close() {
 	}
 	w.client.Close()
 	w.broker.Close()
+	w.wait(10 * time.Second) // what clients still write or dial comes to its end
 }
 
 func (w *world) now() int64 {
