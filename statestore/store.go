@@ -138,19 +138,6 @@ func claim(dir string, identity Identity) (*os.File, error) {
 	return lock, nil
 }
 
-// reclaim frees the space of dead values that were too large for the tree.
-func (s *Store) reclaim() error {
-	for {
-		err := s.db.RunValueLogGC(0.5)
-		if errors.Is(err, badger.ErrNoRewrite) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 // Close waits for pins and running calls, refuses new ones, and closes the files. Repeating it does nothing. On a disk that
 // does not answer it gives up after a while; the directory stays locked then, until the process ends.
 func (s *Store) Close() error {
