@@ -25,9 +25,12 @@ type inode struct {
 // disk follows a directory: what it holds now, as a program sees it, and what was synced. Names and contents are apart, as
 // on a disk: a name is durable when its directory was synced, content and size when the file was.
 type disk struct {
-	dir     string
-	now     map[string]uint64 // name → inode number
-	inodes  map[uint64]inode  // contents now, or when they were last seen
+	dir    string
+	now    map[string]uint64 // name → inode number
+	inodes map[uint64]inode  // contents now, or when they were last seen
+	// held are the inodes, open. A file system may give a removed file's number to the next one; no disk gives a name the content that
+	// another file had, since a journal frees an inode and its blocks only with the removal. While a file is open its number is its own.
+	held    map[uint64]*os.File
 	durable struct {
 		names  map[string]uint64
 		inodes map[uint64]inode
@@ -36,7 +39,7 @@ type disk struct {
 
 // newDisk takes what lies in dir for durable.
 func newDisk(dir string) (*disk, error) {
-	d := &disk{dir: dir, inodes: map[uint64]inode{}}
+	d := &disk{dir: dir, inodes: map[uint64]inode{}, held: map[uint64]*os.File{}}
 	d.durable.inodes, d.durable.names = map[uint64]inode{}, map[string]uint64{}
 	if err := d.look(); err != nil {
 		return nil, err
@@ -45,6 +48,12 @@ func newDisk(dir string) (*disk, error) {
 		d.durable.names[name], d.durable.inodes[i] = i, d.inodes[i]
 	}
 	return d, nil
+}
+
+func (d *disk) close() {
+	for _, f := range d.held {
+		_ = f.Close() // it was only read
+	}
 }
 
 // look reads the directory as it is.
@@ -76,12 +85,16 @@ func (d *disk) read(name string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return errors.Join(err, f.Close())
 	}
 	number := info.Sys().(*syscall.Stat_t).Ino
+	if d.held[number] == nil {
+		d.held[number] = f
+	} else {
+		defer f.Close()
+	}
 	d.now[name] = number
 	old, known := d.inodes[number]
 	if known && strings.HasSuffix(name, ".sst") && d.durable.inodes[number].size == info.Size() && old.size == info.Size() {

@@ -40,7 +40,7 @@ type tally struct {
 }
 
 // TestPowerLoss cuts the power at every n-th sync of a store that applies batch after batch, each time with another loss
-// of what was not synced, in the middle of writes too.
+// of what was not synced, in the middle of writes too. Later runs go on from a directory that a cut left.
 func TestPowerLoss(t *testing.T) {
 	seed := rand.Uint64()
 	if text := os.Getenv("FRESHET_SEED"); text != "" {
@@ -54,9 +54,11 @@ func TestPowerLoss(t *testing.T) {
 	sum := &tally{}
 	dir := filepath.Join(t.TempDir(), "store")
 	for n := 0; sum.cuts < cuts(t) && !t.Failed(); n++ {
-		r := &run{t: t, random: rand.New(rand.NewPCG(seed, uint64(n))), dir: dir, sum: sum, most: cuts(t)}
+		r := &run{t: t, random: rand.New(rand.NewPCG(seed, uint64(n))), dir: dir, sum: sum, most: cuts(t), load: n%2 == 0}
 		r.play(bin)
-		dir = filepath.Join(t.TempDir(), "store")
+		if dir = r.survivor; dir == "" || n%3 == 2 {
+			dir = filepath.Join(t.TempDir(), "store")
+		}
 	}
 	t.Logf("%d power losses at %d syncs, %d unsynced pages and names decided about", sum.cuts, sum.events, sum.unsynced)
 	for l := range losses {
@@ -82,6 +84,9 @@ type run struct {
 	disk           *disk
 	begun, applied int64
 	events         int
+	load           bool   // an empty store is loaded in bulk first
+	loading        bool   // the marker of a load is durable
+	survivor       string // the last directory that a cut left and that opened, as it is after the replay
 }
 
 // play runs the child to its end, cutting as it goes.
@@ -93,8 +98,12 @@ func (r *run) play(bin string) {
 	if r.disk, err = newDisk(filepath.Join(r.dir, "data")); err != nil {
 		r.t.Fatal(err)
 	}
+	defer r.disk.close()
 	cmd := exec.CommandContext(r.t.Context(), bin)
 	cmd.Env = append(os.Environ(), childDir+"="+r.dir)
+	if r.load {
+		cmd.Env = append(cmd.Env, childLoad+"=1")
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	said, answer := pipes(r.t, cmd)
 	var told strings.Builder
@@ -167,7 +176,18 @@ func (r *run) sync(path string) error {
 		return err
 	}
 	r.disk.synced(path)
+	if filepath.Clean(path) == r.dir {
+		r.loading = r.marked()
+	}
 	return nil
+}
+
+// marker is the name of the file that says that a load is under way; it lies beside the data.
+const marker = "loading"
+
+func (r *run) marked() bool {
+	_, err := os.Stat(filepath.Join(r.dir, marker))
+	return err == nil
 }
 
 func (r *run) maybeCut() error {
@@ -187,6 +207,11 @@ func (r *run) maybeCut() error {
 	image := filepath.Join(r.t.TempDir(), fmt.Sprint("cut-", r.sum.cuts))
 	if err := errors.Join(r.disk.cut(filepath.Join(image, "data"), l, r.random), copyFile(r.dir, image, "identity.json")); err != nil {
 		return fmt.Errorf("%s: %w", place, err)
+	}
+	if marked := r.marked(); marked && r.loading || marked != r.loading && r.random.IntN(2) == 0 {
+		if err := os.WriteFile(filepath.Join(image, marker), nil, 0o644); err != nil {
+			return err
+		}
 	}
 	if err := r.check(image, l); err != nil {
 		return fmt.Errorf("%s: %w", place, err)
@@ -210,6 +235,7 @@ func (r *run) check(image string, l loss) error {
 		r.sum.refused[l]++
 		return statestore.Wipe(image)
 	}
+	r.survivor = image
 	err = r.replay(s)
 	return errors.Join(err, s.Close())
 }
