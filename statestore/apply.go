@@ -41,6 +41,9 @@ func (s *Store) write(entries []Entry, c Checkpoint) error {
 	}
 	p := pieces{store: s, txn: s.db.NewTransaction(true)}
 	defer func() { p.txn.Discard() }()
+	if err := p.txn.Set(lowKey, nil); err != nil {
+		return err
+	}
 	for _, e := range entries {
 		if err := p.put(e); err != nil {
 			return err
@@ -69,7 +72,7 @@ func (p *pieces) put(e Entry) error {
 		return err
 	}
 	p.txn = p.store.db.NewTransaction(true)
-	return set(p.txn, e)
+	return errors.Join(p.txn.Set(lowKey, nil), set(p.txn, e))
 }
 
 func set(txn *badger.Txn, e Entry) error {

@@ -25,6 +25,9 @@ const maxKey = 65000
 // checkpointKey lies before all keys that entries may have.
 var checkpointKey = []byte{0, 'c'}
 
+// lowKey lies before all others. Each transaction writes it, so that all tables of the first level overlap (see options.go).
+var lowKey = []byte{0, 'a'}
+
 // firstKey is the lowest key that an entry may have.
 var firstKey = []byte{1}
 

@@ -12,7 +12,7 @@ import (
 )
 
 // loadTable is the size of memtables and tables while a store is loaded; loadTables of them may lie in the first level
-// before they are merged, twice as many before writing waits.
+// before they are merged.
 //
 // A value above loadValue goes to the value log: it is copied half as often. Its space comes back when half of the log is
 // dead and the store is opened; what is written later lies in the tree again.
@@ -37,7 +37,7 @@ func (s *Store) Load() error {
 	o.SyncWrites = false
 	o.ValueThreshold = loadValue
 	o.MemTableSize, o.BaseTableSize = loadTable, loadTable
-	o.NumLevelZeroTables, o.NumLevelZeroTablesStall = loadTables, 2*loadTables
+	o.NumLevelZeroTables, o.NumLevelZeroTablesStall = loadTables, loadTables+moreTables
 	if err := s.reopen(o); err != nil {
 		return &stream.Error{Op: op, Kind: stream.Internal, Err: err}
 	}
@@ -76,8 +76,15 @@ func (s *Store) reopen(o badger.Options) error {
 func (s *Store) bulk(entries []Entry) error {
 	b := s.db.NewWriteBatch()
 	defer b.Cancel()
+	size := loadTable // since lowKey
 	for _, e := range entries {
 		err := error(nil)
+		if size += len(e.Key) + len(e.Value); size > loadTable/64 { // the batch is cut into transactions, and a table holds several of these
+			size, err = 0, b.Set(lowKey, nil)
+		}
+		if err != nil {
+			return err
+		}
 		if e.Value == nil {
 			err = b.Delete(e.Key)
 		} else {

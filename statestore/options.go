@@ -18,7 +18,13 @@ const (
 	blockCache = 4 << 20
 	indexCache = 16 << 20
 	valueLog   = 64 << 20
+	levelZero  = 5 // tables in the first level before they are merged
 )
+
+// moreTables may come to the first level while it is merged into the next one; then writing waits. Badger merges four of
+// them by themselves meanwhile, and drops a deletion then as soon as no lower level holds the key, whatever the tables that are being merged hold:
+// the key would be back. All tables of the level overlap by lowKey, so that a merge takes all that are there.
+const moreTables = 3
 
 func options(dir string, log *slog.Logger) badger.Options {
 	o := badger.DefaultOptions(dir)
@@ -33,6 +39,7 @@ func options(dir string, log *slog.Logger) badger.Options {
 	o.BaseTableSize = table
 	o.ValueThreshold = largeValue
 	o.NumCompactors = 2
+	o.NumLevelZeroTables, o.NumLevelZeroTablesStall = levelZero, levelZero+moreTables
 	o.BlockCacheSize = blockCache
 	o.IndexCacheSize = indexCache
 	o.ValueLogFileSize = valueLog
