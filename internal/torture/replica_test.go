@@ -2,6 +2,7 @@ package torture
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -114,6 +115,25 @@ func (x *replica) status(ctx context.Context) (control.Status, bool) {
 	defer cancel()
 	s, err := x.client.Status(ctx)
 	return s, err == nil
+}
+
+// account is the process's status as text, or why there is none.
+func (x *replica) account() string {
+	if x.p.ended() {
+		return fmt.Sprintf("ended: %v\n", x.p.err)
+	}
+	address, ok := x.p.address()
+	if !ok {
+		return "listens nowhere\n"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s, err := control.NewClient(address).Status(ctx)
+	if err != nil {
+		return fmt.Sprintf("no status: %v\n", err)
+	}
+	text, _ := json.Marshal(s) // it came as JSON
+	return string(text) + "\n"
 }
 
 // settled counts the changes that the process has brought to their end since it started.

@@ -145,12 +145,12 @@ func contains(all []*replica, x *replica) bool {
 	return false
 }
 
-// tails is what the replicas said last.
+// tails is what the replicas say of themselves, and said last.
 func (r *rig) tails() string {
 	var text strings.Builder
 	for _, x := range r.replicas {
 		if x.p != nil {
-			fmt.Fprintf(&text, "\n--- %s\n%s", x.name, x.p.out.String())
+			fmt.Fprintf(&text, "\n--- %s\n%s%s", x.name, x.account(), x.p.out.String())
 		}
 	}
 	return text.String()
