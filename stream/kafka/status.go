@@ -18,7 +18,7 @@ import (
 // publish notes after each round what Status says, so that asking never touches the loop's own structures.
 func (p *Processor) publish() {
 	if p.applying != nil {
-		return // partitions are not looked at before they are settled: the next round publishes
+		return // partitions are not looked at before they are settled: the next round publishes when they are
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

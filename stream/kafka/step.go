@@ -35,6 +35,7 @@ func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
 	if err := p.settle(); err != nil {
 		return err // what was folded is not begun
 	}
+	p.publish() // under load each round runs ahead, so that there is no other moment for it
 	p.pace(r, len(records))
 	p.await(ctx, r)
 	for id, tx := range r.txs {
