@@ -45,7 +45,7 @@ var kindsOf = []kind{
 	{"stop 3 s by a delivery", counters, sinkStopped(3 * time.Second)},
 	{"zombie 25 s by a delivery (S5)", counters, sinkStopped(25 * time.Second)},
 	{"target fails (S1, S4)", counters, sinkFails},
-	{"target is restored from a backup (S10)", counters, sinkRestored},
+	{"target is restored from a backup (S10)", counters[:4], sinkRestored},
 	{"another writer takes over (S14)", counters[:2], sinkSeized},
 	{"target fails in part (S6)", counters[2:], sinkAiling(guarded.Plan{FailItems: 0.3, Refuse: 0.1, LoseAnswer: 0.2})},
 	{"target is read-only (S13)", counters[2:], sinkAiling(guarded.Plan{ReadOnly: true})},

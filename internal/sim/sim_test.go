@@ -81,7 +81,11 @@ func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally) {
 		}
 	}()
 	began := time.Now()
-	defer func() { t.Logf("seed %d took %s", seed, time.Since(began).Round(time.Millisecond)) }()
+	defer func() {
+		if took := time.Since(began); took > time.Minute {
+			t.Logf("seed %d took %s", seed, took.Round(time.Second))
+		}
+	}()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed, log)
 		w.try(w.play)
@@ -122,7 +126,7 @@ func (s *tally) add(seed uint64, w *world) {
 	}
 	if len(w.wrong) > 0 {
 		s.failed = append(s.failed, seed)
-		w.t.Logf("seed %d FAILED %s", seed, w.wrong[0])
+		w.t.Logf("seed %d FAILED: %s", seed, w.wrong[0]) // at once, since the rest may take long
 		s.texts = append(s.texts, fmt.Sprintf("seed %d: %d violations (again with: make sim SEED=%d), after %v:\n%s", seed, len(w.wrong), seed,
 			slices.Collect(maps.Keys(w.sprung)), strings.Join(w.wrong[:min(3, len(w.wrong))], "\n")))
 	}
