@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -41,8 +42,12 @@ func armed(path string) {
 	case "kill":
 		die()
 	case "stop":
+		// Another thread may be the one that takes the signal, and take its time: this one must not go on meanwhile.
+		goOn := make(chan os.Signal, 1)
+		signal.Notify(goOn, syscall.SIGCONT)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		<-time.After(time.Millisecond) // the other threads stop first, perhaps
+		<-goOn
+		signal.Stop(goOn)
 	}
 }
 
