@@ -67,8 +67,10 @@ func (r *rig) zombies(t *testing.T, n int, name string) {
 	conn := r.connect(t)
 	for i := range n {
 		zombie, heir := r.replicas[i%2], r.replicas[1-i%2]
+		// Each partition at one of them: who went on just now may still believe that it has what it lost.
 		r.until(t, "both have partitions of "+name, func(ctx context.Context) bool {
-			return zombie.holds(ctx, name) > 0 && heir.holds(ctx, name) > 0
+			a, b := zombie.holds(ctx, name), heir.holds(ctx, name)
+			return a > 0 && b > 0 && a+b == partitions
 		})
 		before := zombie.refused(t, name)
 		if name == "db" && i%5 == 4 {
