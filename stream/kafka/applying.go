@@ -57,7 +57,7 @@ func (p *Processor) mayRunAhead(all []*written) bool {
 		return false
 	}
 	for _, o := range p.parts {
-		if o.failure != nil || o.part.Busy() {
+		if o.failure != nil || o.part.Busy() || p.passAwaited(o) {
 			return false
 		}
 	}

@@ -30,7 +30,7 @@ func (p *Processor) passOpen(o *owned) bool {
 // passAwaited reports whether the pass can't end yet because the intake has not taken in what the sources held.
 func (p *Processor) passAwaited(o *owned) bool {
 	_, known := p.passEnds()
-	return p.passOpen(o) && !known
+	return !known && p.passOpen(o)
 }
 
 // passEnds are the offsets up to which the pass goes. With an intake they are known once it has taken in what the
@@ -50,12 +50,8 @@ const askEvery = time.Second
 // asked again.
 func (p *Processor) learnPass(ctx context.Context) {
 	sources := p.c.Topics.Generation.IntakeEnds
-	open := false
-	for _, o := range p.parts {
-		open = open || p.passOpen(o)
-	}
-	if sources == nil || p.takenIn != nil || !open || time.Since(p.asked) < askEvery {
-		return
+	if p.applying != nil || !slices.ContainsFunc(slices.Collect(maps.Values(p.parts)), p.passAwaited) || time.Since(p.asked) < askEvery {
+		return // while transactions are applied nothing is awaited, and nobody looks at partitions: mayRunAhead
 	}
 	p.asked = time.Now()
 	defer p.Pulse.wait()()

@@ -264,7 +264,11 @@ func create(ctx context.Context, adm *kadm.Client, topic string, partitions int3
 	op := "create topic " + topic
 	_, err := adm.CreateTopic(ctx, partitions, replicas, settings, topic)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return &stream.Error{Op: op, Kind: stream.Usage, Err: err}
+		kind := stream.Transient
+		if answer := (*kerr.Error)(nil); errors.As(err, &answer) && !answer.Retriable {
+			kind = stream.Usage // the brokers don't want to
+		}
+		return &stream.Error{Op: op, Kind: kind, Err: err}
 	}
 	for {
 		details, err := adm.ListTopics(ctx, topic)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet-dev/freshet/schemas"
@@ -82,6 +84,35 @@ func TestTopicsThatDoNotFit(t *testing.T) {
 				}
 				_, err := s.cluster.EnsureTopics(s.Context(), "lines", c.source)
 				saysAll(t, err, stream.Usage, c.words...)
+			})
+		})
+	}
+}
+
+// TestTopicThatIsNotMade: what the brokers don't allow needs a person; brokers that are busy or go away do not.
+func TestTopicThatIsNotMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer *kerr.Error // nil: the connection is cut
+		kind   stream.ErrorKind
+	}{
+		"not allowed":     {kerr.TopicAuthorizationFailed, stream.Usage},
+		"busy":            {kerr.ThrottlingQuotaExceeded, stream.Transient},
+		"connection lost": {nil, stream.Transient},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(s *scene) {
+				if c.answer != nil {
+					s.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Err: c.answer, Count: -1})
+				} else {
+					s.broker.Cluster().ControlKey(int16(kmsg.CreateTopics), func(kmsg.Request) (kmsg.Response, error, bool) {
+						s.broker.Cluster().KeepControl()
+						return nil, net.ErrClosed, true
+					})
+				}
+				ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+				defer cancel()
+				_, err := s.cluster.EnsureTopics(ctx, "other", kafka.Source{Topic: "other.files.page", Ours: true})
+				saysAll(t, err, c.kind, "create topic other.")
 			})
 		})
 	}
