@@ -22,7 +22,7 @@ func (s *Store) Apply(entries []Entry, c Checkpoint) error {
 	if err := room(s.dir, s.free); err != nil {
 		return err
 	}
-	if s.loading {
+	if s.load != nil {
 		if err := s.bulk(entries); err != nil {
 			return &stream.Error{Op: "load state directory " + s.dir, Kind: stream.Internal, Err: err}
 		}

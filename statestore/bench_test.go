@@ -2,8 +2,10 @@ package statestore
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -71,6 +73,34 @@ func BenchmarkApply(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(round*n)/b.Elapsed().Seconds(), "keys/s")
+		})
+	}
+}
+
+// BenchmarkLoad loads a partition's vectors, or small entries, as a restore does.
+func BenchmarkLoad(b *testing.B) {
+	for _, c := range []struct {
+		name          string
+		entries, size int
+	}{{"vectors", 50_000, 3 << 10}, {"small", 125_000, 80}} {
+		b.Run(c.name, func(b *testing.B) {
+			entries := make([]Entry, c.entries)
+			for i := range entries {
+				value := make([]byte, c.size)
+				_, _ = rand.Read(value)
+				entries[i] = Entry{Key: key(i), Value: value}
+			}
+			b.SetBytes(int64(c.entries * c.size))
+			for b.Loop() {
+				s := openAt(b, filepath.Join(b.TempDir(), "p3"))
+				err := s.Load()
+				for piece := range slices.Chunk(entries, 2500) {
+					err = errors.Join(err, s.Apply(piece, Checkpoint{}))
+				}
+				if err = errors.Join(err, s.Loaded(Checkpoint{Applied: 1}), s.Close()); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }

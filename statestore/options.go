@@ -12,13 +12,13 @@ import (
 // as heap, again as mapped log, and as much once more while it is flushed. A value must fit into a transaction, which is
 // 15 % of a memtable; larger ones go to the value log, whose space comes back only at the next Open.
 const (
-	memTable   = 2 << 20
-	table      = 1 << 20 // building one takes twice its size, and Badger keeps what was taken
-	largeValue = 300 << 10
-	blockCache = 4 << 20
-	indexCache = 16 << 20
-	valueLog   = 64 << 20
-	levelZero  = 5 // tables in the first level before they are merged
+	memTable     = 2 << 20
+	table        = 1 << 20 // building one takes twice its size, and Badger keeps what was taken
+	largeValue   = 300 << 10
+	blockCache   = 4 << 20
+	indexCache   = 16 << 20
+	valueLogSize = 64 << 20
+	levelZero    = 5 // tables in the first level before they are merged
 )
 
 // moreTables may come to the first level while it is merged into the next one; then writing waits. Badger merges four of
@@ -42,7 +42,7 @@ func options(dir string, log *slog.Logger) badger.Options {
 	o.NumLevelZeroTables, o.NumLevelZeroTablesStall = levelZero, levelZero+moreTables
 	o.BlockCacheSize = blockCache
 	o.IndexCacheSize = indexCache
-	o.ValueLogFileSize = valueLog
+	o.ValueLogFileSize = valueLogSize
 	o.Logger = logger{log}
 	return o
 }

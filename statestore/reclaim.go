@@ -3,7 +3,6 @@ package statestore
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,21 +39,32 @@ func (s *Store) reclaim() error {
 	return err // nil with what could not be merged yet: a later Open reclaims
 }
 
-// deadLog looks into the file in which Badger counts each value log's dead bytes: pairs of a log's number and a count, up to
-// number 0. They are only a hint; a power loss may leave any count.
-func (s *Store) deadLog() (bool, error) {
-	data := filepath.Join(s.dir, dataDir)
-	counts, err := os.ReadFile(filepath.Join(data, "DISCARD"))
-	if err != nil {
-		return false, err
-	}
+// deadFile is where Badger counts each value log's dead bytes. They are only a hint; a power loss may leave any count.
+const deadFile = "DISCARD"
+
+// deadBytes reads pairs of a log's number and a count, up to number 0.
+func deadBytes(counts []byte) map[uint32]uint64 {
+	dead := map[uint32]uint64{}
 	const pair = 16
 	for ; len(counts) >= pair; counts = counts[pair:] {
-		log, dead := binary.BigEndian.Uint64(counts), binary.BigEndian.Uint64(counts[pair/2:])
+		log := binary.BigEndian.Uint64(counts)
 		if log == 0 {
 			break
 		}
-		info, err := os.Stat(filepath.Join(data, fmt.Sprintf("%06d.vlog", log)))
+		dead[uint32(log)] = binary.BigEndian.Uint64(counts[pair/2:])
+	}
+	return dead
+}
+
+// deadLog reports whether a log has so many dead bytes that it is worth being written anew.
+func (s *Store) deadLog() (bool, error) {
+	data := filepath.Join(s.dir, dataDir)
+	counts, err := os.ReadFile(filepath.Join(data, deadFile))
+	if err != nil {
+		return false, err
+	}
+	for log, dead := range deadBytes(counts) {
+		info, err := os.Stat(logPath(data, log))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

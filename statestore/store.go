@@ -23,7 +23,7 @@ type Store struct {
 	options badger.Options
 	db      *badger.DB
 	lock    *os.File
-	loading bool // between Load and Loaded
+	load    *loading // between Load and Loaded
 	// names are those of the files below data that were synced last.
 	names []string
 
@@ -162,7 +162,10 @@ func (s *Store) close() error {
 	if err == nil && ok {
 		_ = s.leaveNote(c) // a hint: without it, the store is only thought to be empty
 	}
-	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
+	if s.load != nil {
+		err = s.load.log.finish() // of no use any more
+	}
+	if err := errors.Join(err, s.db.Close(), s.lock.Close()); err != nil {
 		return &stream.Error{Op: "close state directory " + s.dir, Kind: stream.Internal, Err: err}
 	}
 	return nil

@@ -20,6 +20,7 @@ var homes = map[string][]string{
 	"github.com/twmb/franz-go/plugin/kprom": {"stream/kafka"},
 	"github.com/prometheus/client_golang":   {"control", "stream/kafka"},
 	"github.com/dgraph-io/badger":           {"statestore"},
+	"github.com/dgraph-io/ristretto":        {"statestore"},
 	"github.com/jackc/pgx":                  {"sinks/postgres"},
 	"github.com/pgvector/pgvector-go":       {"sinks/postgres"},
 	"modernc.org/sqlite":                    {"sinks/sqlite"},

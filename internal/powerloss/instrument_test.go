@@ -92,21 +92,22 @@ func instrumented(t *testing.T) (bin string) {
 	return bin
 }
 
-// overlay instruments statestore's own syncs of directories.
+// overlay instruments statestore's own syncs of directories and value logs.
 func overlay(t *testing.T, root string) string {
 	t.Helper()
-	const anchor = "func syncDir(dir string) error {\n"
+	const dirs, files = "func syncDir(dir string) error {\n", "func syncFile(f *os.File) error {\n"
 	dir, replaced := t.TempDir(), filepath.Join(root, "statestore", "identity.go")
 	text, err := os.ReadFile(replaced)
-	if err != nil || strings.Count(string(text), anchor) != 1 {
-		t.Fatalf("%s has no function syncDir (%v)", replaced, err)
+	if err != nil || strings.Count(string(text), dirs) != 1 || strings.Count(string(text), files) != 1 {
+		t.Fatalf("%s has no functions syncDir and syncFile (%v)", replaced, err)
 	}
-	files := map[string]string{
-		replaced: strings.Replace(string(text), anchor, anchor+"\taboutToSync(dir)\n", 1),
+	said := strings.NewReplacer(dirs, dirs+"\taboutToSync(dir)\n", files, files+"\taboutToSync(f.Name())\n")
+	overlaid := map[string]string{
+		replaced: said.Replace(string(text)),
 		filepath.Join(root, "statestore", "said.go"): strings.Replace(saidInBadger, "package badger", "package statestore", 1),
 	}
 	named := map[string]map[string]string{"Replace": {}}
-	for path, text := range files {
+	for path, text := range overlaid {
 		named["Replace"][path] = filepath.Join(dir, filepath.Base(path))
 		if err := os.WriteFile(named["Replace"][path], []byte(text), 0o644); err != nil {
 			t.Fatal(err)
