@@ -397,3 +397,25 @@ func TestIntakeOfTransactions(t *testing.T) {
 		}
 	})
 }
+
+// TestIntakeEndsWithoutABroker: what was sent to a broker that is gone since is not waited for when the intake is to end.
+func TestIntakeEndsWithoutABroker(t *testing.T) {
+	playReal(t, func(s *scene) {
+		i := withIntake(s)
+		i.burst(0)
+		gone := &goneWhenSent{link: &link{dial: s.dial}, sent: make(chan struct{})}
+		in := i.take("0", func(c *kafka.IntakeConfig) {
+			c.Cluster.Dial, c.Cluster.Hooks = gone.link.open, []kgo.Hook{gone}
+		})
+		<-gone.sent
+		in.cancel()
+		select {
+		case <-in.done:
+		case <-time.After(intakePatience):
+			t.Fatal("it waits for an answer that never comes")
+		}
+		if in.err != nil {
+			t.Errorf("it says: %v", in.err)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,12 +38,13 @@ func TestPublisherEndsWithoutABroker(t *testing.T) {
 type goneWhenSent struct {
 	link *link
 	sent chan struct{}
+	once sync.Once
 }
 
 // OnBrokerWrite implements kgo.HookBrokerWrite.
 func (g *goneWhenSent) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
 	if kmsg.Key(key) == kmsg.Produce {
 		g.link.sever()
-		close(g.sent)
+		g.once.Do(func() { close(g.sent) })
 	}
 }
