@@ -5,6 +5,8 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -21,6 +23,8 @@ var refusals = map[string][]kfake.Fault{
 		kerr.MessageTooLarge, kerr.InvalidProducerEpoch, kerr.UnknownServerError),
 	"offsets": by(kmsg.TxnOffsetCommit, 2, kerr.RequestTimedOut, kerr.ConcurrentTransactions, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress,
 		kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.InvalidProducerEpoch, kerr.ProducerFenced),
+	"intake": by(kmsg.Produce, 2, kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend,
+		kerr.InvalidProducerEpoch, kerr.ConcurrentTransactions),
 	"end": by(kmsg.EndTxn, 2, kerr.RequestTimedOut, kerr.ConcurrentTransactions, kerr.NotCoordinator, kerr.CoordinatorNotAvailable, kerr.InvalidTxnState,
 		kerr.InvalidProducerEpoch, kerr.ProducerFenced, kerr.UnknownServerError),
 }
@@ -35,19 +39,22 @@ func by(key kmsg.Key, count int, errs ...*kerr.Error) (out []kfake.Fault) {
 
 // refused has the broker refuse the next request of a transaction; what is asked is the point.
 func refused(w *world, e *episode) {
-	all := refusals[e.point]
+	all := refusals[strings.TrimPrefix(e.point, "intake: ")]
 	f := all[w.rng.IntN(len(all))]
 	f.Count = 1 + w.rng.IntN(f.Count)
 	t := &trap{triple: triple{e.fault + " " + f.Err.Message, e.point, e.partition}, silent: true}
-	t.point = "F1"
+	id := fmt.Sprint(flowName, ".")
+	if t.point = "F1"; strings.HasPrefix(e.point, "intake") {
+		t.point, id = "I1", id+"intake."
+	}
 	var h *kfake.FaultHandle
 	t.spring = func(p *process) error {
 		w.lied = w.lied || f.Err == kerr.ProducerFenced || f.Err == kerr.InvalidProducerEpoch
 		switch e.point {
-		case "rows", "changelog":
+		case "rows", "changelog", "intake":
 			f.Topic, f.Partitions = flowName+"."+e.point, []int32{e.partition}
 		default:
-			f.TxnID = fmt.Sprint(flowName, ".", p.replica)
+			f.TxnID = fmt.Sprint(id, p.replica)
 		}
 		h = w.broker.Fault(f)
 		return nil
@@ -76,8 +83,10 @@ func moved(move func(w *world, e *episode)) func(*world, *episode) {
 
 // leaders moves the leaders of the partition's topics to the other broker.
 func leaders(w *world, e *episode) {
-	for _, topic := range []string{w.source.Topic, flowName + ".rows", flowName + ".changelog"} {
-		if err := w.broker.MoveTopicPartition(topic, e.partition, 1-w.broker.LeaderFor(topic, e.partition)); err != nil {
+	all := map[string]int32{w.source.Topic: w.partitions, flowName + ".rows": w.partitions, flowName + ".changelog": w.partitions}
+	maps.Copy(all, w.sources())
+	for topic, n := range all {
+		if err := w.broker.MoveTopicPartition(topic, e.partition%n, 1-w.broker.LeaderFor(topic, e.partition%n)); err != nil {
 			w.fault("move a leader: %v", err)
 		}
 	}
@@ -108,8 +117,11 @@ func late(w *world, e *episode) {
 			return err
 		}
 		key := []byte("of a transaction that is aborted")
-		return other.ProduceSync(ctx, &kgo.Record{Topic: flowName + ".rows", Partition: e.partition, Key: key},
-			&kgo.Record{Topic: flowName + ".changelog", Partition: e.partition, Key: key}).FirstErr()
+		records := []*kgo.Record{{Topic: flowName + ".rows", Partition: e.partition, Key: key}, {Topic: flowName + ".changelog", Partition: e.partition, Key: key}}
+		if w.several {
+			records = append(records, &kgo.Record{Topic: w.source.Topic, Partition: e.partition, Key: key})
+		}
+		return other.ProduceSync(ctx, records...).FirstErr()
 	}}
 	if !w.lure(t) {
 		return
@@ -120,7 +132,7 @@ func late(w *world, e *episode) {
 		all := w.live()
 		p := all[w.rng.IntN(len(all))]
 		p.kill()
-		w.start(p.replica, newMemory())
+		w.start(p.replica, w.blank())
 	case 1: // restores that know the end of what is committed from the log alone (F27)
 		all := w.live()
 		for _, p := range all {
@@ -131,7 +143,7 @@ func late(w *world, e *episode) {
 			garbled("")(w, e)
 		}
 		for _, p := range all {
-			w.start(p.replica, newMemory())
+			w.start(p.replica, w.blank())
 		}
 	}
 	w.wait(w.between(time.Second, 8*time.Second))

@@ -4,12 +4,14 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/kafka"
@@ -38,11 +40,16 @@ func down(meanwhile func(w *world, e *episode) bool) func(*world, *episode) {
 	}
 }
 
-// quiet waits until the processors' group is empty, as its tools ask for; the broker may keep a dead member.
+func (w *world) empty(group string) bool {
+	g := w.broker.GroupInfo(group)
+	return g == nil || len(g.Members) == 0
+}
+
+// quiet waits until the groups of processors and intake are empty, as their tools ask for; the broker may keep a dead member.
 func (w *world) quiet() bool {
 	deadline, dead := time.Now().Add(time.Minute), w.dead()
 	for time.Now().Before(deadline) {
-		if g := w.broker.GroupInfo(kafka.ProcessorGroup(flowName)); g == nil || len(g.Members) == 0 {
+		if w.empty(kafka.ProcessorGroup(flowName)) && w.empty(kafka.IntakeGroup(flowName)) {
 			return true
 		}
 		w.wait(sessions)
@@ -83,6 +90,24 @@ func forgotten(w *world, e *episode) bool {
 		set := kadm.TopicsSet{}
 		set.Add(w.source.Topic, e.partition)
 		_, err := adm.DeleteOffsets(ctx, kafka.ProcessorGroup(flowName), set)
+		return err
+	})
+	return true
+}
+
+// untaken deletes all committed offsets of the intake, as a broker does with a group that is empty for long.
+func untaken(w *world, _ *episode) bool {
+	w.admin(func(ctx context.Context, adm *kadm.Client) error {
+		set := kadm.TopicsSet{}
+		for topic, n := range w.sources() {
+			for p := range n {
+				set.Add(topic, p)
+			}
+		}
+		_, err := adm.DeleteOffsets(ctx, kafka.IntakeGroup(flowName), set)
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			return nil // nothing was taken in yet
+		}
 		return err
 	})
 	return true
@@ -158,7 +183,7 @@ func (w *world) halts() {
 	if err == nil {
 		before := w.topics
 		w.topics = topics
-		p := w.start(maxReplicas, newMemory())
+		p := w.start(maxReplicas, w.blank())
 		deadline := time.Now().Add(patience)
 		for err == nil && time.Now().Before(deadline) {
 			w.wait(500 * time.Millisecond)

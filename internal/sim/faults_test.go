@@ -17,7 +17,7 @@ var kindsOf = []kind{
 		w.wait(w.between(time.Second, 15*time.Second))
 		w.start(p.replica, d)
 	})},
-	{"kill, disk lost", steps, killed(func(w *world, p *process, d disk) { w.start(p.replica, newMemory()) })},
+	{"kill, disk lost", steps, killed(func(w *world, p *process, d disk) { w.start(p.replica, w.blank()) })},
 	{"kill, source back at A (F31)", steps, killed(func(w *world, p *process, d disk) {
 		w.publish(w.author.back(w.rng.Int32N(w.partitions)))
 		w.start(p.replica, d)
@@ -104,7 +104,7 @@ func tornRestore(w *world, e *episode) {
 	for _, p := range w.live() {
 		w.disks[p.replica] = p.stop()
 	}
-	d := newMemory()
+	d := w.blank()
 	done := make(chan struct{})
 	var held disk
 	var p *process
@@ -135,7 +135,7 @@ func twinned(w *world, e *episode) {
 		return
 	}
 	w.twins++
-	twin := w.start(of.replica, newMemory())
+	twin := w.start(of.replica, w.blank())
 	for range 8 {
 		w.publish(w.author.burst(8, e.partition))
 		w.wait(2 * time.Second)
@@ -148,7 +148,8 @@ func twinned(w *world, e *episode) {
 
 // reach lets the broker act on a request that has left before anything else happens; sometimes it does not come to that.
 func (w *world) arrive(point string) {
-	if point == "F7" || point == "F10" {
+	switch point {
+	case "F7", "F10", "I7", "I10":
 		w.wait(time.Millisecond)
 	}
 }

@@ -55,6 +55,9 @@ func (c *clients) members() map[string]bool {
 
 func (w *world) groups() []string {
 	out := []string{kafka.ProcessorGroup(flowName)}
+	if w.several {
+		out = append(out, kafka.IntakeGroup(flowName))
+	}
 	for _, t := range w.targets {
 		out = append(out, kafka.TargetGroup(flowName, t.title()))
 	}

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,7 +18,7 @@ type episode struct {
 // is there is compared.
 func (w *world) play() {
 	for i := range 1 + w.rng.IntN(3) {
-		w.start(i, newMemory())
+		w.start(i, w.blank())
 	}
 	w.publish(w.author.burst(40, -1))
 	w.wait(w.between(0, 2*time.Second))
@@ -104,15 +105,23 @@ func (w *world) runs(replica int) bool {
 // disk is the disk of a replica that does not run.
 func (w *world) disk(replica int) disk {
 	if w.disks[replica] == nil {
-		w.disks[replica] = newMemory()
+		w.disks[replica] = w.blank()
 	}
 	return w.disks[replica]
 }
 
 func (w *world) pick() *episode {
 	p := w.rng.Int32N(w.partitions)
-	k := kindsOf[w.rng.IntN(len(kindsOf))]
-	return &episode{triple{k.name, k.points[w.rng.IntN(len(k.points))], p}, k.run}
+	all := kindsOf
+	if w.several {
+		all = slices.Concat(kindsOf, intakeKinds)
+	}
+	k := all[w.rng.IntN(len(all))]
+	points := k.points
+	if w.several && points[0] == steps[0] && w.rng.IntN(2) == 0 {
+		points = intakeSteps
+	}
+	return &episode{triple{k.name, points[w.rng.IntN(len(points))], p}, k.run}
 }
 
 // kind is a kind of fault and the points where it can be met.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/engine"
 	"github.com/freshet-dev/freshet/stream/kafka"
@@ -30,6 +29,8 @@ type process struct {
 	mu      sync.Mutex
 	touched map[int32]bool // partitions folded since the last transaction began
 	current map[int32]bool // partitions of the transaction under way
+	polled  map[int32]bool // of the documents that the intake polled since its last transaction began
+	taking  map[int32]bool // of its transaction under way
 	dead    bool           // killed, or stopped: what it says no longer counts
 	err     error
 	ended   bool
@@ -39,7 +40,7 @@ type process struct {
 func (w *world) start(replica int, d disk) *process {
 	w.starts++
 	p := &process{w: w, replica: replica, disk: d, link: &link{dial: w.dial},
-		touched: map[int32]bool{}, current: map[int32]bool{}}
+		touched: map[int32]bool{}, current: map[int32]bool{}, polled: map[int32]bool{}}
 	cluster := w.flow
 	cluster.Dial = p.link.open
 	cluster.Hooks = []kgo.Hook{&p.clients}
@@ -49,9 +50,12 @@ func (w *world) start(replica int, d disk) *process {
 	program, totals := newLines(&w.mood), &engine.Totals{}
 	p.ev = engine.NewEvaluator(ctx, program, totals, engine.Events{})
 	proc := kafka.NewProcessor(kafka.ProcessorConfig{Cluster: cluster, Topics: w.topics, TransactionalID: fmt.Sprint(flowName, ".", replica),
-		Instance: p.instance(), Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at,
-		Engine: engine.Config{Program: program, Source: "page", Decoder: noting{schemas.NewFiles("page"), p}, Now: w.now, MaxRecord: maxRow}})
+		Instance: p.instance(), Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at, Standbys: w.standbys,
+		Engine: engine.Config{Program: program, Source: w.reads(), Decoder: noting{w.decoder(), p}, Now: w.now, MaxRecord: maxRow}})
 	p.run(ctx, proc.Run)
+	if w.several {
+		p.run(ctx, p.intake(cluster).Run)
+	}
 	tables := map[string]stream.Table{}
 	for _, t := range program.Tables() {
 		tables[t.Name] = t

@@ -19,10 +19,12 @@ import (
 )
 
 var (
-	seedFlag = flag.Uint64("seed", 0, "replay this seed alone")
-	runsFlag = flag.Int("runs", 40, "number of runs")
-	fromFlag = flag.Uint64("from", 1, "first seed")
-	hangFlag = flag.Duration("hang", 10*time.Minute, "how long a run may take before all goroutines are printed")
+	seedFlag   = flag.Uint64("seed", 0, "replay this seed alone")
+	runsFlag   = flag.Int("runs", 40, "number of runs")
+	intakeFlag = flag.Bool("intake", false, "play the seeds with an intake too, of which one fails at times (docs/reliability.md)")
+	badgerFlag = flag.Int("badger", 4, "number of runs on Badger")
+	fromFlag   = flag.Uint64("from", 1, "first seed")
+	hangFlag   = flag.Duration("hang", 10*time.Minute, "how long a run may take before all goroutines are printed")
 )
 
 const (
@@ -33,6 +35,9 @@ const (
 	leastTriples = 1000 // different faults
 )
 
+// leastOf is how many of them there are to be of each kind.
+var leastOf = map[string]int{"standbys": 500}
+
 // tally is what all runs did together.
 type tally struct {
 	mu       sync.Mutex
@@ -40,6 +45,7 @@ type tally struct {
 	faults   int
 	changes  int
 	triples  map[triple]int
+	kinds    map[string]int // runs that have a part that not all have
 	buried   int
 	restarts int
 	failed   []uint64
@@ -48,21 +54,43 @@ type tally struct {
 
 // TestSim plays one run per seed. A failing seed is printed; `-seed N -v` plays it again.
 func TestSim(t *testing.T) {
-	sum := &tally{triples: map[triple]int{}}
+	// A run allocates much and keeps little; a larger heap saves a fifth of the time.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	sum := &tally{triples: map[triple]int{}, kinds: map[string]int{}}
 	if *seedFlag != 0 {
-		one(t, *seedFlag, slog.New(slog.NewTextHandler(os.Stderr, nil)), sum)
+		one(t, *seedFlag, slog.New(slog.NewTextHandler(os.Stderr, nil)), sum, false)
 		sum.report(t)
 		return
 	}
+	several(t, *runsFlag, sum, false)
+}
+
+// TestSimOnBadger is TestSim with stores that are Badger's, on files in memory where the system has such. Its disks can fail
+// before and after a write only.
+func TestSimOnBadger(t *testing.T) {
+	sum := &tally{triples: map[triple]int{}, kinds: map[string]int{}}
+	if *seedFlag != 0 {
+		one(t, *seedFlag, slog.New(slog.NewTextHandler(os.Stderr, nil)), sum, true)
+		sum.report(t)
+		return
+	}
+	several(t, *badgerFlag, sum, true)
+}
+
+// several plays n seeds, two at a time.
+func several(t *testing.T, n int, sum *tally, badger bool) {
 	var next atomic.Uint64
 	next.Store(*fromFlag)
-	end := *fromFlag + uint64(*runsFlag)
+	end := *fromFlag + uint64(n)
 	t.Run("seeds", func(t *testing.T) {
 		for worker := range 2 {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
 				for seed := next.Add(1) - 1; seed < end; seed = next.Add(1) - 1 {
-					one(t, seed, slog.New(slog.DiscardHandler), sum)
+					if _, intake := shapeOf(seed); intake && !*intakeFlag {
+						continue
+					}
+					one(t, seed, slog.New(slog.DiscardHandler), sum, badger)
 				}
 			})
 		}
@@ -71,7 +99,16 @@ func TestSim(t *testing.T) {
 }
 
 // one plays one seed.
-func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally) {
+func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally, badger bool) {
+	root := ""
+	if badger {
+		root = diskRoot(t)
+		defer func() {
+			if err := os.RemoveAll(root); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
 	hung := time.AfterFunc(*hangFlag, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
 	defer hung.Stop()
 	defer func() {
@@ -87,7 +124,7 @@ func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally) {
 		}
 	}()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, seed, log)
+		w := newWorld(t, seed, log, root)
 		w.try(w.play)
 		w.close()
 		sum.add(seed, w)
@@ -116,6 +153,9 @@ func (s *tally) add(seed uint64, w *world) {
 	for _, n := range w.model.sent {
 		changes += int(n)
 	}
+	for _, kind := range w.kinds() {
+		s.kinds[kind]++
+	}
 	s.buried, s.restarts = s.buried+w.buried, s.restarts+w.restarts
 	s.runs, s.faults, s.changes = s.runs+1, s.faults+faults, s.changes+changes
 	for _, target := range w.targets {
@@ -123,6 +163,9 @@ func (s *tally) add(seed uint64, w *world) {
 	}
 	if faults < leastFaults || changes < leastChanges {
 		w.fault("only %d faults and %d changes", faults, changes)
+	}
+	if s.runs%250 == 0 {
+		w.t.Logf("%d runs, %d distinct (fault, point, partition), %d runs with violations", s.runs, len(s.triples), len(s.failed))
 	}
 	if len(w.wrong) > 0 {
 		s.failed = append(s.failed, seed)
@@ -146,6 +189,12 @@ func (s *tally) report(t *testing.T) {
 	if s.runs >= manyRuns && len(s.triples) < leastTriples {
 		t.Errorf("only %d distinct (fault, point, partition), want %d", len(s.triples), leastTriples)
 	}
+	for kind, least := range leastOf {
+		if s.runs >= manyRuns && s.kinds[kind] < least {
+			t.Errorf("only %d runs with %s, want %d", s.kinds[kind], kind, least)
+		}
+	}
+	t.Logf("runs with parts that not all have: %v", s.kinds)
 	t.Logf("%d runs, %d changes, %d faults, %d distinct (fault, point, partition), %d dead members that the broker kept, "+
 		"%d rebalances that it did not end, %d runs with violations %v", s.runs, s.changes, s.faults, len(s.triples), s.buried, s.restarts, len(s.failed), s.failed)
 }

@@ -26,9 +26,13 @@ type change struct {
 	op        op
 	content   string
 	bare      bool // a tombstone that another program wrote
+	lies      place
 }
 
 func (c change) record() stream.Record {
+	if c.lies.key != "" {
+		return c.ticket()
+	}
 	path := strings.TrimPrefix(c.doc, "page/")
 	switch {
 	case c.bare:
@@ -55,23 +59,23 @@ type draft struct {
 	partition int32
 	past      []string // contents so far; the last one is there now, unless it was deleted
 	there     bool
+	lies      place
 }
 
 const docsPerPartition = 7
 
-func newAuthor(rng *rand.Rand, partitions int32) *author {
+func newAuthor(rng *rand.Rand, partitions int32, several bool) *author {
 	a := &author{rng: rng}
 	for p := range partitions {
-		a.add(p)
+		for i := range docsPerPartition {
+			if several {
+				a.docs = append(a.docs, draftOf(p, i, partitions))
+			} else {
+				a.docs = append(a.docs, &draft{id: fmt.Sprintf("page/%d/%d.md", p, i), partition: p, lies: place{topic: pages, partition: p}})
+			}
+		}
 	}
 	return a
-}
-
-// add gives a partition documents.
-func (a *author) add(p int32) {
-	for i := range docsPerPartition {
-		a.docs = append(a.docs, &draft{id: fmt.Sprintf("page/%d/%d.md", p, i), partition: p})
-	}
 }
 
 // burst returns n changes. Half of them, if partition is not negative all of them, are of that partition.
@@ -91,7 +95,7 @@ func (a *author) burst(n int, partition int32) []change {
 }
 
 func (a *author) next(d *draft) change {
-	c := change{doc: d.id, partition: d.partition}
+	c := change{doc: d.id, partition: d.partition, lies: d.lies}
 	roll := a.rng.IntN(100)
 	switch {
 	case roll < 15 && (d.there || roll < 2):
@@ -142,7 +146,7 @@ func (a *author) line() string {
 func (a *author) back(partition int32) (out []change) {
 	for _, d := range a.docs {
 		if d.partition == partition && d.there && len(d.past) > 1 {
-			c := change{doc: d.id, partition: d.partition, content: d.past[len(d.past)-2]}
+			c := change{doc: d.id, partition: d.partition, lies: d.lies, content: d.past[len(d.past)-2]}
 			d.past = append(d.past, c.content)
 			out = append(out, c)
 		}

@@ -60,7 +60,12 @@ type world struct {
 	targets    []target
 	shop       *shop // one of the targets
 	mood       mood
+	fences     fences
 	static     bool // replicas are static members
+	several    bool // the flow reads two sources, through an intake
+	standbys   int
+	badger     string           // the directory of all disks; "": they are in memory
+	homes      map[string]int32 // partitions, by topic and record key of a source
 	maxPoll    int
 	piece      int // entries that a restore writes at once
 	partitions int32
@@ -81,6 +86,7 @@ type world struct {
 	trap    *trap
 	sprung  map[triple]int
 	rows    *history // of the rows topic
+	taken   *taken   // of the intake topic
 	wrong   []string
 }
 
@@ -101,12 +107,16 @@ type trap struct {
 	done   chan struct{}
 }
 
-func newWorld(t testing.TB, seed uint64, log *slog.Logger) *world {
+func newWorld(t testing.TB, seed uint64, log *slog.Logger, badger string) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	w := &world{t: t, rng: rng, network: &kfake.VirtualNetwork{}, log: log, model: newModel(), disks: map[int]disk{}, old: map[int]disk{},
 		sprung: map[triple]int{}, static: rng.IntN(2) == 0, maxPoll: 20 + rng.IntN(200), piece: 5 + rng.IntN(100), partitions: 2 + rng.Int32N(3),
-		source: kafka.Source{Topic: flowName + ".files.page"}} // not Freshet's own: a reset leaves it as it is
-	w.author = newAuthor(rng, w.partitions)
+		source: kafka.Source{Topic: pages}, homes: map[string]int32{}, badger: badger} // not Freshet's own: a reset leaves it as it is
+	w.shape(seed)
+	w.author = newAuthor(rng, w.partitions, w.several)
+	for _, d := range w.author.docs {
+		w.homes[d.home()] = d.partition
+	}
 	w.shop = newShop("shop", rng.IntN(2) == 0)
 	w.targets = []target{newTable("table", w.model), w.shop}
 	var err error
@@ -115,13 +125,16 @@ func newWorld(t testing.TB, seed uint64, log *slog.Logger) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.fences.guard(w.broker)
 	w.flow = kafka.Cluster{Brokers: w.broker.ListenAddrs(), Dial: w.dial, Log: log}
-	if err := w.broker.CreateTopic(w.source.Topic, w.partitions, nil); err != nil {
-		t.Fatal(err)
+	for topic, n := range w.sources() {
+		if err := w.broker.CreateTopic(topic, n, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.ensure()
 	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.flow.Brokers...), kgo.Dialer(w.dial), kgo.DisableClientMetrics(),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(w.source.Topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +147,7 @@ func (w *world) ensure() {
 	if w.topics, err = w.flow.EnsureTopics(context.Background(), flowName, w.source); err != nil {
 		w.giveUp("ensure the topics: %v", err)
 	}
-	w.rows = newHistory(w.model)
+	w.rows, w.taken = newHistory(w.model), newTaken()
 }
 
 // close ends all that runs, so that the bubble can end.
@@ -198,7 +211,7 @@ func (w *world) publish(changes []change) {
 	for i, c := range changes {
 		w.model.change(c)
 		r := c.record()
-		records[i] = &kgo.Record{Key: r.Key, Value: r.Value, Partition: c.partition}
+		records[i] = &kgo.Record{Topic: c.lies.topic, Key: r.Key, Value: r.Value, Partition: c.lies.partition}
 		for _, h := range r.Headers {
 			records[i].Headers = append(records[i].Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 		}
@@ -291,9 +304,13 @@ func (w *world) unsettled() string {
 			commits[p] = c.Offset
 		}
 	}
-	for _, i := range w.broker.PartitionInfos(w.source.Topic) {
-		if commits[i.Partition] < i.HighWatermark {
-			return fmt.Sprintf("lost: the group has committed offset %d of source partition %d, which ends at %d", commits[i.Partition], i.Partition, i.HighWatermark)
+	ends, why := w.inputEnds()
+	if why != "" {
+		return why
+	}
+	for p, end := range ends {
+		if commits[p] < end {
+			return fmt.Sprintf("lost: the group has committed offset %d of source partition %d, which ends at %d", commits[p], p, end)
 		}
 	}
 	for _, i := range w.broker.PartitionInfos(flowName + ".rows") {
@@ -316,13 +333,14 @@ func (w *world) unsettled() string {
 
 // compare checks rows by document against the model.
 func (w *world) compare(all map[string]map[string]string) (faults []string) {
-	for _, doc := range w.model.names() {
+	names := w.model.names()
+	for _, doc := range names {
 		if err := w.model.final(doc, textOf(all[doc])); err != nil {
 			faults = append(faults, err.Error())
 		}
 	}
 	for doc := range all {
-		if !slices.Contains(w.model.names(), doc) {
+		if _, known := slices.BinarySearch(names, doc); !known {
 			faults = append(faults, fmt.Sprintf("rows of a document that never was: %s", doc))
 		}
 	}
