@@ -10,6 +10,7 @@ import (
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/sinks/postgres"
+	"github.com/freshet-dev/freshet/sinks/qdrant"
 	"github.com/freshet-dev/freshet/sinks/sqlite"
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -36,6 +37,7 @@ func registry() *flow.Registry {
 		Sinks: map[string]stream.SinkSpec{
 			"sqlite":   sqlite.Spec(),
 			"postgres": postgres.Spec(),
+			"qdrant":   qdrant.Spec(),
 		},
 	}
 	maps.Copy(r.Sinks, extraSinks())

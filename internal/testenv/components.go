@@ -15,6 +15,7 @@ var (
 	postgresComponent = component{"postgres", "18.1.0"}
 	connectComponent  = component{"connect", "4.3.1"}
 	debeziumComponent = component{"debezium-postgres", "3.7.0.Final"}
+	qdrantComponent   = component{"qdrant", "0.9.0"}
 )
 
 // missing says that a component can't be started on this machine, and why.

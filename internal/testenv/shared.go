@@ -19,6 +19,7 @@ var (
 	inMain         bool
 	sharedKafka    shared[*Broker]
 	sharedPostgres shared[*PostgresServer]
+	sharedQdrant   shared[*QdrantServer]
 )
 
 // SharedKafka returns the one broker of this package's tests, started by the first that asks, with kafka.properties as
@@ -35,9 +36,17 @@ func SharedPostgres(t testing.TB) *PostgresServer {
 	return sharedPostgres.get(t, startPostgres)
 }
 
+// SharedQdrant returns the one server of this package's tests, started by the first that asks. Don't stop it; take a
+// prefix for collections from Name.
+func SharedQdrant(t testing.TB) *QdrantServer {
+	t.Helper()
+	return sharedQdrant.get(t, func(ctx context.Context) (*QdrantServer, error) { return startQdrant(ctx, QdrantOptions{}) })
+}
+
 func endShared() {
 	sharedKafka.end()
 	sharedPostgres.end()
+	sharedQdrant.end()
 }
 
 // shared is a component that is started once; a start that failed is not tried again.

@@ -1,4 +1,4 @@
-// Package testenv starts real components for tests and benchmarks: a Kafka broker, a Postgres server with pgvector, a
+// Package testenv starts real components for tests and benchmarks: a Kafka broker, a Postgres server with pgvector, Qdrant's engine, a
 // Kafka Connect worker with Debezium.
 //
 // It upholds:

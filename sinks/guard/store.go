@@ -94,5 +94,6 @@ type Reader interface {
 // Table is a table and the name that it goes by in the target.
 type Table struct {
 	stream.Table
-	As string
+	As     string
+	Layout string // what else makes it another table when it changes, such as how its vectors are compared
 }

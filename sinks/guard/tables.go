@@ -24,13 +24,17 @@ type record struct {
 	Shape       string `json:"shape"`
 }
 
-// declaration is a table's columns as text.
+// declaration is a table's columns and layout as text.
 func (t *Table) declaration() string {
 	parts := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		parts[i] = fmt.Sprintf("%q %s", c.Name, c.Type)
 	}
-	return "(" + strings.Join(parts, ", ") + ")"
+	text := "(" + strings.Join(parts, ", ") + ")"
+	if t.Layout != "" {
+		text += " " + t.Layout
+	}
+	return text
 }
 
 // Open connects, makes the tables that a new target lacks, and returns those that only Recreate can bring in step. See stream.Sink.

@@ -1,0 +1,68 @@
+package qdrant
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestHalves: every half is a float, and back.
+func TestHalves(t *testing.T) {
+	for h := range 1 << 16 {
+		if got, ok := half(single(uint16(h))); !ok || got != uint16(h) {
+			t.Fatalf("half %#x becomes %v and then %#x", h, single(uint16(h)), got)
+		}
+	}
+	for _, f := range []float32{0.1, 65520, 1e-9, math.MaxFloat32} {
+		if h, ok := half(f); ok {
+			t.Errorf("%v is no half, but becomes %#x", f, h)
+		}
+	}
+}
+
+// TestShortDoubles: what counts as short survives the arithmetic by which a server reads doubles.
+func TestShortDoubles(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		f := float64(rapid.Int64Range(-1e15, 1e15).Draw(r, "digits")) * math.Pow10(rapid.IntRange(-30, 30).Draw(r, "power"))
+		if !isShort(f) {
+			return
+		}
+		if got := readAsServers(f); got != f {
+			r.Fatalf("%v is read as %v", f, got)
+		}
+	})
+	for _, f := range []float64{0, 1, -2.5, 0.1, 1234.56, 1e10} {
+		if !isShort(f) {
+			t.Errorf("%v counts as long", f)
+		}
+	}
+	if isShort(1.0/3) || isShort(1e-300) {
+		t.Error("what needs all its digits counts as short")
+	}
+}
+
+// readAsServers makes a whole number of the digits, then one multiplication or division.
+func readAsServers(f float64) float64 {
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
+	power, _ := strconv.Atoi(exponent)
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits, _ := strconv.ParseFloat(whole+fraction, 64)
+	if power -= len(fraction); power < 0 {
+		return digits / math.Pow10(-power)
+	}
+	return digits * math.Pow10(power)
+}
+
+// TestEscapes: names come back, and hold nothing that Qdrant refuses.
+func TestEscapes(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		name := rapid.String().Draw(r, "name")
+		got := escaped(name)
+		if unescaped(got) != name || strings.ContainsAny(got, "<>:\"/\\|?*\x00\x1f") || got == "." || got == ".." {
+			r.Fatalf("%q becomes %q", name, got)
+		}
+	})
+}

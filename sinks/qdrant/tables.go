@@ -1,0 +1,157 @@
+package qdrant
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/qdrant/go-client/qdrant"
+
+	"github.com/freshet-dev/freshet/sinks/guard"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// ownIndexes are what writes and collections filter by.
+var ownIndexes = map[string]qdrant.FieldType{versionKey: qdrant.FieldType_FieldTypeInteger, epochKey: qdrant.FieldType_FieldTypeInteger,
+	partitionKey: qdrant.FieldType_FieldTypeInteger, atKey: qdrant.FieldType_FieldTypeInteger, deletedKey: qdrant.FieldType_FieldTypeBool}
+
+// Shape describes a collection: its vectors and payload indexes. What only tunes it, a server may change. See guard.Tables.
+func (s *store) Shape(ctx context.Context, name string) (shape string, exists bool, err error) {
+	t, err := s.table(name)
+	if err != nil {
+		return "", false, err
+	}
+	exists, err = s.client.CollectionExists(ctx, t.collection)
+	if err != nil || !exists {
+		return "", false, classed("look for a collection", err)
+	}
+	info, err := s.client.GetCollectionInfo(ctx, t.collection)
+	if err != nil {
+		return "", false, classed("look at a collection", err)
+	}
+	return shapeOf(info), true, nil
+}
+
+func shapeOf(info *qdrant.CollectionInfo) string {
+	var parts []string
+	params := info.GetConfig().GetParams()
+	if one := params.GetVectorsConfig().GetParams(); one != nil {
+		parts = append(parts, "vector without a name")
+	}
+	dense := params.GetVectorsConfig().GetParamsMap().GetMap()
+	for _, n := range slices.Sorted(maps.Keys(dense)) {
+		p := dense[n]
+		multi := ""
+		if p.GetMultivectorConfig() != nil {
+			multi = "multi"
+		}
+		element := "f32"
+		if d := p.GetDatatype(); d != qdrant.Datatype_Default && d != qdrant.Datatype_Float32 {
+			element = strings.ToLower(d.String())
+		}
+		parts = append(parts, fmt.Sprintf("%svector %q (%s, %d, %s)", multi, unescaped(n), element, p.GetSize(), strings.ToLower(p.GetDistance().String())))
+	}
+	for _, n := range slices.Sorted(maps.Keys(params.GetSparseVectorsConfig().GetMap())) {
+		parts = append(parts, fmt.Sprintf("sparse vector %q", unescaped(n)))
+	}
+	indexes := info.GetPayloadSchema()
+	for _, n := range slices.Sorted(maps.Keys(indexes)) {
+		parts = append(parts, fmt.Sprintf("index %q %s", n, strings.ToLower(indexes[n].GetDataType().String())))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Create makes a table's collection and completes its indexes. See guard.Tables.
+func (s *store) Create(ctx context.Context, kept guard.Table) error {
+	t, err := s.table(kept.As)
+	if err != nil {
+		return err
+	}
+	if err := s.createCollection(ctx, t.creation()); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(ownIndexes)) {
+		if err := s.createIndex(ctx, t.collection, key, ownIndexes[key]); err != nil {
+			return err
+		}
+	}
+	for _, column := range t.indexes {
+		kind, err := t.fieldType(column)
+		if err == nil {
+			err = s.createIndex(ctx, t.collection, column, kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// creation is the request that makes the collection.
+func (t *table) creation() *qdrant.CreateCollection {
+	dense, sparse := map[string]*qdrant.VectorParams{}, map[string]*qdrant.SparseVectorParams{}
+	for _, c := range t.Columns {
+		name := escaped(c.Name)
+		switch c.Type.Kind {
+		case stream.Vector:
+			dense[name] = &qdrant.VectorParams{Size: uint64(c.Type.Dims), Distance: t.distance}
+			if c.Type.Element == stream.F16 {
+				dense[name].Datatype = qdrant.Datatype_Float16.Enum()
+			}
+		case stream.MultiVector:
+			dense[name] = &qdrant.VectorParams{Size: uint64(c.Type.Dims), Distance: t.distance,
+				MultivectorConfig: &qdrant.MultiVectorConfig{Comparator: qdrant.MultiVectorComparator_MaxSim}}
+		case stream.Sparse:
+			sparse[name] = &qdrant.SparseVectorParams{}
+		}
+	}
+	request := &qdrant.CreateCollection{CollectionName: t.collection, HnswConfig: t.hnsw, VectorsConfig: qdrant.NewVectorsConfigMap(dense),
+		OnDiskPayload: qdrant.PtrOf(true)}
+	if len(sparse) > 0 {
+		request.SparseVectorsConfig = qdrant.NewSparseVectorsConfig(sparse)
+	}
+	switch t.quantization {
+	case "scalar":
+		request.QuantizationConfig = qdrant.NewQuantizationScalar(&qdrant.ScalarQuantization{Type: qdrant.QuantizationType_Int8})
+	case "binary":
+		request.QuantizationConfig = qdrant.NewQuantizationBinary(&qdrant.BinaryQuantization{})
+	}
+	return request
+}
+
+// createCollection makes a collection that is absent; a twin may be faster.
+func (s *store) createCollection(ctx context.Context, request *qdrant.CreateCollection) error {
+	exists, err := s.client.CollectionExists(ctx, request.GetCollectionName())
+	if err != nil || exists {
+		return classed("look for a collection", err)
+	}
+	err = s.client.CreateCollection(ctx, request)
+	if err == nil {
+		return nil
+	}
+	if exists, again := s.client.CollectionExists(ctx, request.GetCollectionName()); again == nil && exists {
+		return nil
+	}
+	return classed("create a collection", err)
+}
+
+func (s *store) createIndex(ctx context.Context, collection, key string, kind qdrant.FieldType) error {
+	_, err := s.client.CreateFieldIndex(ctx, &qdrant.CreateFieldIndexCollection{CollectionName: collection, FieldName: key,
+		FieldType: kind.Enum(), Wait: qdrant.PtrOf(true), Ordering: strong()})
+	return classed("create an index", err)
+}
+
+// Drop removes a collection if it exists. See guard.Tables.
+func (s *store) Drop(ctx context.Context, name string) error {
+	t, err := s.table(name)
+	if err != nil {
+		return err
+	}
+	exists, err := s.client.CollectionExists(ctx, t.collection)
+	if err == nil && exists {
+		err = s.client.DeleteCollection(ctx, t.collection)
+	}
+	return classed("drop a collection", err)
+}
