@@ -324,11 +324,18 @@ func TestIntakeHalts(t *testing.T) {
 }
 
 // TestIntakeReset: a new generation takes everything in again, and its first pass ends when what the sources held then is
-// processed, though the intake topic was empty.
+// processed, though the intake topic was empty; also where the end of the last transaction there is read by itself.
 func TestIntakeReset(t *testing.T) {
+	for name, most := range map[string]int{"at once": 0, "record by record": 1} {
+		t.Run(name, func(t *testing.T) { intakeReset(t, most) })
+	}
+}
+
+func intakeReset(t *testing.T, most int) {
 	play(t, func(plain *scene) {
 		s := withIntake(plain)
 		decode := func(c *setup) {
+			c.processor.MaxPoll = most
 			c.decoder = schemas.NewIntake(map[string]stream.Decoder{"note": schemas.NewFiles("note"), "page": schemas.NewFiles("page")})
 		}
 		p, in := s.start(decode), s.take("lines.intake.0")

@@ -18,7 +18,8 @@ import (
 // passDue reports whether the partition has read all that its source held when the generation began, and did not say so.
 func (p *Processor) passDue(o *owned) bool {
 	ends, known := p.passEnds()
-	return p.passOpen(o) && known && o.next >= ends[o.id] && !o.part.Busy()
+	read := max(o.next, o.done) // what is read last may be the end of a transaction, which alone is no reason to commit
+	return p.passOpen(o) && known && read >= ends[o.id] && !o.part.Busy()
 }
 
 // passOpen reports whether the partition has still to say that the generation's first pass is over.
