@@ -21,7 +21,6 @@ import (
 var (
 	seedFlag   = flag.Uint64("seed", 0, "replay this seed alone")
 	runsFlag   = flag.Int("runs", 40, "number of runs")
-	intakeFlag = flag.Bool("intake", false, "play the seeds with an intake too, of which one fails at times (docs/reliability.md)")
 	badgerFlag = flag.Int("badger", 4, "number of runs on Badger")
 	fromFlag   = flag.Uint64("from", 1, "first seed")
 	hangFlag   = flag.Duration("hang", 10*time.Minute, "how long a run may take before all goroutines are printed")
@@ -87,9 +86,6 @@ func several(t *testing.T, n int, sum *tally, badger bool) {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
 				for seed := next.Add(1) - 1; seed < end; seed = next.Add(1) - 1 {
-					if _, intake := shapeOf(seed); intake && !*intakeFlag {
-						continue
-					}
 					one(t, seed, slog.New(slog.DiscardHandler), sum, badger)
 				}
 			})
