@@ -15,7 +15,7 @@ const (
 	memTable     = 2 << 20
 	table        = 1 << 20 // building one takes twice its size, and Badger keeps what was taken
 	largeValue   = 300 << 10
-	blockCache   = 4 << 20
+	blockCache   = 1 << 20
 	indexCache   = 16 << 20
 	valueLogSize = 64 << 20
 	levelZero    = 5 // tables in the first level before they are merged
