@@ -5,6 +5,7 @@ package sim
 import (
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -16,12 +17,13 @@ import (
 // answers with the epoch of the other, so that both are the same producer from then on.
 type fences struct {
 	mu     sync.Mutex
-	seen   map[string]int16 // highest epoch used so far, by transactional ID
-	fenced map[string]int16 // epochs up to this one are of producers that were replaced
+	seen   map[string]int16     // highest epoch used so far, by transactional ID
+	last   map[string]time.Time // when it was
+	fenced map[string]int16     // epochs up to this one are of producers that were replaced
 }
 
 func (f *fences) guard(broker *kfake.Cluster) {
-	f.seen, f.fenced = map[string]int16{}, map[string]int16{}
+	f.seen, f.last, f.fenced = map[string]int16{}, map[string]time.Time{}, map[string]int16{}
 	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.Produce, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		broker.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			broker.KeepControl()
@@ -37,9 +39,7 @@ func (f *fences) meet(req kmsg.Request) kmsg.Response {
 	switch r := req.(type) {
 	case *kmsg.InitProducerIDRequest:
 		if r.TransactionalID != nil {
-			if epoch, ok := f.seen[*r.TransactionalID]; ok {
-				f.fenced[*r.TransactionalID] = epoch
-			}
+			f.replace(*r.TransactionalID)
 		}
 	case *kmsg.ProduceRequest:
 		if r.TransactionID != nil {
@@ -58,7 +58,23 @@ func (f *fences) meet(req kmsg.Request) kmsg.Response {
 	return nil
 }
 
-func (f *fences) see(id string, epoch int16) { f.seen[id] = max(f.seen[id], epoch) }
+// replace shuts out whoever used the transactional ID so far. The broker forgets one that nobody used for a week, and counts anew.
+func (f *fences) replace(id string) {
+	const forgotten = 7 * 24 * time.Hour
+	epoch, ok := f.seen[id]
+	switch {
+	case !ok:
+	case time.Since(f.last[id]) < forgotten:
+		f.fenced[id] = epoch
+	default:
+		delete(f.seen, id)
+		delete(f.fenced, id)
+	}
+}
+
+func (f *fences) see(id string, epoch int16) {
+	f.seen[id], f.last[id] = max(f.seen[id], epoch), time.Now()
+}
 
 // epochOf is the producer's epoch in the header of a record batch.
 func epochOf(r *kmsg.ProduceRequest) int16 {
