@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -292,7 +293,7 @@ func TestUnitsAreNeverCut(t *testing.T) {
 			s.write("narrow.md", "alone")
 			s.settle(p)
 		}
-		seen, cut := 0, 0
+		var seen, cut atomic.Int64 // partitions are written side by side
 		s.shelf.before = func(string, stream.Batch) error {
 			rounds := map[string]int{}
 			for line := range strings.Lines(s.shelf.list()) {
@@ -300,10 +301,10 @@ func TestUnitsAreNeverCut(t *testing.T) {
 					rounds[strings.Fields(line)[4]]++
 				}
 			}
-			seen++
+			seen.Add(1)
 			for _, n := range rounds {
 				if n != width {
-					cut++
+					cut.Add(1)
 				}
 			}
 			return nil
@@ -311,8 +312,8 @@ func TestUnitsAreNeverCut(t *testing.T) {
 		q := s.start(onlyDelivery)
 		s.settle(p, q)
 		s.expect()
-		if seen < 4 || cut > 0 {
-			t.Errorf("in %d of %d looks a part of a document was visible", cut, seen)
+		if seen.Load() < 4 || cut.Load() > 0 {
+			t.Errorf("in %d of %d looks a part of a document was visible", cut.Load(), seen.Load())
 		}
 	})
 }
