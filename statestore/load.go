@@ -72,19 +72,20 @@ func (s *Store) Load() error {
 
 // Loaded makes all that was applied since Load durable, with the checkpoint.
 func (s *Store) Loaded(c Checkpoint) error {
+	op := "load state directory " + s.dir
 	err := errors.Join(s.writeRun(), s.load.log.finish())
 	if err == nil {
 		err = s.reopen(s.options)
 	}
 	if err != nil {
-		return &stream.Error{Op: "load state directory " + s.dir, Kind: stream.Internal, Err: err}
+		return &stream.Error{Op: op, Kind: stream.Internal, Err: err}
 	}
 	s.load = nil
 	if err := errors.Join(s.syncNames(), s.Apply(nil, c)); err != nil {
 		return err
 	}
 	if err := errors.Join(os.Remove(filepath.Join(s.dir, loadingFile)), syncDir(s.dir)); err != nil {
-		return &stream.Error{Op: "load state directory " + s.dir, Kind: stream.Internal, Err: err}
+		return &stream.Error{Op: op, Kind: stream.Internal, Err: err}
 	}
 	return nil
 }

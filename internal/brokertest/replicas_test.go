@@ -19,6 +19,21 @@ func (s *scene) replica(n int, d *disk, change ...func(*kafka.ProcessorConfig)) 
 	}}, change...)...)
 }
 
+// pressure is a scene whose documents change all the time while something is waited for.
+type pressure struct {
+	*scene
+	rounds int
+}
+
+func (p *pressure) until(what string, done func() bool) {
+	p.Helper()
+	p.scene.until(what, func() bool {
+		p.load(p.rounds, 30)
+		p.rounds++
+		return done()
+	})
+}
+
 // TestReplicas restarts three replicas one after the other under load. Those that follow a replica's partitions take them
 // over when it stops, and it gets its share again when it is back. The figures printed are what it is about; a loaded
 // machine makes them worse.
@@ -29,17 +44,9 @@ func TestReplicas(t *testing.T) {
 	for i, d := range disks {
 		all[i] = s.replica(i, d)
 	}
-	round := 0
-	loaded := func(what string, done func() bool) {
-		s.until(what, func() bool {
-			s.load(round, 30)
-			round++
-			return done()
-		})
-	}
-	shared := func() bool { return shared(all) }
-	loaded("the partitions are shared and followed", shared)
-	loaded("some changes are done", func() bool { return round > 50 })
+	load := &pressure{scene: s}
+	load.until("the partitions are shared and followed", func() bool { return shared(all) })
+	load.until("some changes are done", func() bool { return load.rounds > 50 })
 	began := time.Now()
 	for i, p := range all {
 		others := []*process{all[(i+1)%3], all[(i+2)%3]}
@@ -47,7 +54,7 @@ func TestReplicas(t *testing.T) {
 		stopped := make(chan error, 1)
 		go func() { stopped <- p.stop() }()
 		ended := false
-		loaded("the others take over", func() bool {
+		load.until("the others take over", func() bool {
 			select {
 			case err := <-stopped:
 				if ended = true; err != nil {
@@ -59,7 +66,7 @@ func TestReplicas(t *testing.T) {
 		})
 		taken := read(others...) - before
 		all[i] = s.replica(i, disks[i])
-		loaded("it has its share again", shared)
+		load.until("it has its share again", func() bool { return shared(all) })
 		t.Logf("replica %d: %d of %d changelog records were read to take its partitions over, %d when it was back", i, taken, s.entries(), read(all[i]))
 	}
 	idle := s.idle(began)

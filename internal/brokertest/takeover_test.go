@@ -56,16 +56,9 @@ func TestTakeover(t *testing.T) {
 		}
 		all = append(all, s.replica(i, newDisk(), cut))
 	}
-	round := 0
-	loaded := func(what string, done func() bool) {
-		s.until(what, func() bool {
-			s.load(round, 30)
-			round++
-			return done()
-		})
-	}
-	loaded("the partitions are shared and followed", func() bool { return shared(all) })
-	loaded("some changes are done", func() bool { return round > 30 })
+	load := &pressure{scene: s}
+	load.until("the partitions are shared and followed", func() bool { return shared(all) })
+	load.until("some changes are done", func() bool { return load.rounds > 30 })
 	moved := all[2].proc.Held()
 	before := read(all[:2]...)
 	lost.cut()
@@ -73,15 +66,15 @@ func TestTakeover(t *testing.T) {
 	noticed := make(chan time.Time, 1)
 	go func() { noticed <- s.untilMoving(2) }()
 	var known time.Time
-	loaded("the group knows", func() bool {
+	load.until("the group knows", func() bool {
 		select {
 		case known = <-noticed:
 		default:
 		}
 		return !known.IsZero()
 	})
-	loaded("the others take over", func() bool { return len(all[0].proc.Held())+len(all[1].proc.Held()) == partitions })
-	loaded("each commits", func() bool { return len(s.firstCommits(moved, known)) == len(moved) })
+	load.until("the others take over", func() bool { return len(all[0].proc.Held())+len(all[1].proc.Held()) == partitions })
+	load.until("each commits", func() bool { return len(s.firstCommits(moved, known)) == len(moved) })
 	taken := time.Duration(0)
 	for _, at := range s.firstCommits(moved, known) {
 		taken = max(taken, at.Sub(known))

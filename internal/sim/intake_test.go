@@ -122,15 +122,7 @@ func (p *process) intake(cluster kafka.Cluster) *kafka.Intake {
 }
 
 // atIntake is called by the intake at the points of a transaction.
-func (p *process) atIntake(point string) {
-	p.mu.Lock()
-	if point == "I1" {
-		p.taking, p.polled = p.polled, map[int32]bool{}
-	}
-	taking := p.taking
-	p.mu.Unlock()
-	p.w.reached(p, point, taking)
-}
+func (p *process) atIntake(point string) { p.meets(point, "I1", &p.polled) }
 
 // polled tells a process which partitions the next transaction of its intake is about.
 type polled struct{ p *process }
@@ -140,7 +132,7 @@ func (h polled) OnFetchRecordUnbuffered(r *kgo.Record, taken bool) {
 	if home, ok := h.p.w.homes[r.Topic+string(r.Key)]; ok && taken {
 		h.p.mu.Lock()
 		defer h.p.mu.Unlock()
-		h.p.polled[home] = true
+		h.p.polled.next[home] = true
 	}
 }
 

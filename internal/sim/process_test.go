@@ -26,21 +26,19 @@ type process struct {
 	ev      *engine.Evaluator
 	clients clients
 
-	mu      sync.Mutex
-	touched map[int32]bool // partitions folded since the last transaction began
-	current map[int32]bool // partitions of the transaction under way
-	polled  map[int32]bool // of the documents that the intake polled since its last transaction began
-	taking  map[int32]bool // of its transaction under way
-	dead    bool           // killed, or stopped: what it says no longer counts
-	err     error
-	ended   bool
+	mu     sync.Mutex
+	folded about
+	polled about // by the intake: of the documents' partitions
+	dead   bool  // killed, or stopped: what it says no longer counts
+	err    error
+	ended  bool
 }
 
 // start starts a replica on a disk.
 func (w *world) start(replica int, d disk) *process {
 	w.starts++
 	p := &process{w: w, replica: replica, disk: d, link: &link{dial: w.dial},
-		touched: map[int32]bool{}, current: map[int32]bool{}, polled: map[int32]bool{}}
+		folded: about{next: map[int32]bool{}}, polled: about{next: map[int32]bool{}}}
 	cluster := w.flow
 	cluster.Dial = p.link.open
 	cluster.Hooks = []kgo.Hook{&p.clients}
@@ -142,14 +140,20 @@ func (p *process) stop() disk {
 }
 
 // at is called by the processor at the points of a transaction.
-func (p *process) at(point string) {
+func (p *process) at(point string) { p.meets(point, "F1", &p.folded) }
+
+// about are the partitions of the transaction under way, and those met since it began, which the next one is about.
+type about struct{ now, next map[int32]bool }
+
+// meets is called at a point of a transaction, which begins at the first.
+func (p *process) meets(point, first string, a *about) {
 	p.mu.Lock()
-	if point == "F1" {
-		p.current, p.touched = p.touched, map[int32]bool{}
+	if point == first {
+		a.now, a.next = a.next, map[int32]bool{}
 	}
-	current := p.current
+	now := a.now
 	p.mu.Unlock()
-	p.w.reached(p, point, current)
+	p.w.reached(p, point, now)
 }
 
 // noting tells a process which partitions its next transaction is about.
@@ -160,7 +164,7 @@ type noting struct {
 
 func (n noting) Decode(r *stream.Record) (stream.Change, error) {
 	n.p.mu.Lock()
-	n.p.touched[r.Partition] = true
+	n.p.folded.next[r.Partition] = true
 	n.p.mu.Unlock()
 	return n.Decoder.Decode(r)
 }

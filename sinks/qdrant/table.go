@@ -2,6 +2,7 @@ package qdrant
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -44,7 +45,7 @@ type table struct {
 	distance     qdrant.Distance
 	hnsw         *qdrant.HnswConfigDiff
 	quantization string
-	indexes      []string
+	indexes      map[string]qdrant.FieldType // by column
 }
 
 var distances = map[string]qdrant.Distance{"": qdrant.Distance_Cosine, "cosine": qdrant.Distance_Cosine,
@@ -53,7 +54,7 @@ var distances = map[string]qdrant.Distance{"": qdrant.Distance_Cosine, "cosine":
 func newTable(prefix string, declared stream.TargetTable) (*table, error) {
 	set := declared.Settings
 	t := &table{Table: guard.Table{Table: declared.Table, As: set.String("table")}, distance: distances[set.String("distance")],
-		quantization: set.String("quantization"), indexes: set.Strings("indexes")}
+		quantization: set.String("quantization"), indexes: map[string]qdrant.FieldType{}}
 	if t.As == "" {
 		t.As = t.Name
 	}
@@ -73,14 +74,14 @@ func newTable(prefix string, declared stream.TargetTable) (*table, error) {
 			return nil, err
 		}
 	}
-	slices.Sort(t.indexes)
-	t.indexes = slices.Compact(t.indexes)
-	for _, name := range t.indexes {
-		if _, err := t.fieldType(name); err != nil {
+	for _, name := range set.Strings("indexes") {
+		kind, err := t.fieldType(name)
+		if err != nil {
 			return nil, err
 		}
+		t.indexes[name] = kind
 	}
-	t.Layout = fmt.Sprintf("%s hnsw(%d, %d) %s %q", t.distance, t.hnsw.GetM(), t.hnsw.GetEfConstruct(), t.quantization, t.indexes)
+	t.Layout = fmt.Sprintf("%s hnsw(%d, %d) %s %q", t.distance, t.hnsw.GetM(), t.hnsw.GetEfConstruct(), t.quantization, slices.Sorted(maps.Keys(t.indexes)))
 	return t, nil
 }
 

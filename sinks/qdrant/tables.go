@@ -72,18 +72,11 @@ func (s *store) Create(ctx context.Context, kept guard.Table) error {
 	if err := s.createCollection(ctx, t.creation()); err != nil {
 		return err
 	}
-	for _, key := range slices.Sorted(maps.Keys(ownIndexes)) {
-		if err := s.createIndex(ctx, t.collection, key, ownIndexes[key]); err != nil {
-			return err
-		}
-	}
-	for _, column := range t.indexes {
-		kind, err := t.fieldType(column)
-		if err == nil {
-			err = s.createIndex(ctx, t.collection, column, kind)
-		}
-		if err != nil {
-			return err
+	for _, indexes := range []map[string]qdrant.FieldType{ownIndexes, t.indexes} {
+		for _, key := range slices.Sorted(maps.Keys(indexes)) {
+			if err := s.createIndex(ctx, t.collection, key, indexes[key]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func floats(v stream.Value) []float32 {
 	return out
 }
 
-// single widens a half-precision float, exactly.
+// single widens a half-precision float, exactly: signalling NaNs too, which github.com/x448/float16 makes quiet.
 func single(half uint16) float32 {
 	sign, exponent, fraction := uint32(half>>15)<<31, uint32(half>>10&0x1f), uint32(half&0x3ff)
 	switch exponent {

@@ -51,8 +51,11 @@ const askEvery = time.Second
 // asked again.
 func (p *Processor) learnPass(ctx context.Context) {
 	sources := p.c.Topics.Generation.IntakeEnds
-	if p.applying != nil || !slices.ContainsFunc(slices.Collect(maps.Values(p.parts)), p.passAwaited) || time.Since(p.asked) < askEvery {
+	if sources == nil || p.takenIn != nil || p.applying != nil || time.Since(p.asked) < askEvery {
 		return // while transactions are applied nothing is awaited, and nobody looks at partitions: mayRunAhead
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Values(p.parts)), p.passOpen) {
+		return
 	}
 	p.asked = time.Now()
 	defer p.Pulse.wait()()

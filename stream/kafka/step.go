@@ -32,10 +32,13 @@ func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
 		}
 	}
 	broken := p.fold(ctx, r, records)
+	ahead := p.applying != nil
 	if err := p.settle(); err != nil {
 		return err // what was folded is not begun
 	}
-	p.publish() // under load each round runs ahead, so that there is no other moment for it
+	if ahead {
+		p.publish() // under load each round runs ahead, so that there is no other moment for it
+	}
 	p.pace(r, len(records))
 	p.await(ctx, r)
 	for id, tx := range r.txs {
