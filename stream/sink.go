@@ -101,6 +101,20 @@ type Reader interface {
 	ReadRows(ctx context.Context, table string, each func(RowWrite) error) error
 }
 
+// Inspector is a Sink that says what the target holds of a partition, as Assign does, and takes no fence: whoever writes
+// goes on. It is to be opened first, and is safe beside other calls.
+type Inspector interface {
+	Inspect(ctx context.Context, partition int32) (Applied, error)
+}
+
+// Rounder is a Sink whose target does not give back every value as it was written: timestamps are cut, kinds that JSON
+// lacks come as text. Round returns what ReadRows gives for a row of these columns; they stay the caller's, and may be
+// returned as they are. It does no I/O, and fails for values that the target can't hold. The values of other sinks come
+// back as they were.
+type Rounder interface {
+	Round(table string, columns []Value) ([]Value, error)
+}
+
 // TargetTable is one table as a target keeps it.
 type TargetTable struct {
 	Table    Table

@@ -43,6 +43,7 @@ func (d *desk) wantWhole() {
 func TestCommandsWhenNothingRuns(t *testing.T) {
 	d := newDesk(t)
 	d.want(exitDone, []string{"nothing runs, and there is no state"}, "status")
+	d.want(exitUsage, []string{"flow handbook has not run yet"}, "verify", "local")
 	var report Report
 	d.json(&report, "dev", "dev", "--once")
 	if report.Documents != 2 || report.Tables["chunks"].Rows != 3 {
@@ -57,13 +58,20 @@ func TestCommandsWhenNothingRuns(t *testing.T) {
 	d.checkDocuments()
 	d.checkTrials()
 	d.wantWhole()
+	var v verified
+	d.json(&v, "verify", "verify", "local")
+	if v.Rows != 3 || v.total() != 0 || v.Unjudged != 0 || v.Behind != 0 || len(v.Differences) != 5 {
+		t.Errorf("got %+v", v)
+	}
 	d.tamper()
+	d.checkDifferences()
 	var r rebuilt
 	d.json(&r, "rebuild", "rebuild", "local")
 	if r.Running {
 		t.Errorf("got %+v", r)
 	}
 	d.wantWhole()
+	d.want(exitDone, []string{"target local: 3 rows compared, 0 differences"}, "verify", "local")
 	d.checkWrongUsage()
 }
 
@@ -87,6 +95,17 @@ func (d *desk) checkDocuments() {
 	}
 	d.want(exitDone, []string{"status     live", "handbook.files.page/", "path = install.md", "row        chunks"}, "documents", "show", "page/install.md")
 	d.want(exitFailed, []string{"there is no document page/none.md"}, "documents", "show", "page/none.md")
+}
+
+// checkDifferences demands that verify finds what tamper did, in both forms, and tells no value.
+func (d *desk) checkDifferences() {
+	d.Helper()
+	d.want(exitDifference, []string{"edited column: table chunks, document page/", ", column text (version 1.", "and 2 more",
+		"0 missing, 0 extra, 3 edited columns", "run: freshet rebuild local"}, "verify", "local", "--limit", "1")
+	s := d.run("verify", "local", "--json")
+	if err := d.conforms("verify", s.out); err != nil || s.code != exitDifference || strings.Contains(s.out+s.err, "tampered") {
+		d.Errorf("exit %d, %v: %s%s", s.code, err, s.out, s.err)
+	}
 }
 
 func (d *desk) checkTrials() {
@@ -116,6 +135,9 @@ func (d *desk) checkWrongUsage() {
 		{`keeps no table "pages"`, []string{"search", "local", "x", "--table", "pages"}},
 		{"-k 0", []string{"search", "local", "x", "-k", "0"}},
 		{`no target "away"`, []string{"rebuild", "away"}},
+		{`no target "away"`, []string{"verify", "away"}},
+		{"which target?", []string{"verify"}},
+		{"--limit -1", []string{"verify", "local", "--limit", "-1"}},
 		{"--limit 0", []string{"documents", "list", "--limit", "0"}},
 		{"which document?", []string{"documents", "show"}},
 		{"which document?", []string{"try"}},
@@ -146,6 +168,7 @@ func TestCommandsWhileDevRuns(t *testing.T) {
 	}
 	d.wantWhole()
 	d.want(exitUsage, []string{"1 processes of flow handbook run; stop them first"}, "reset", "--yes")
+	d.want(exitUsage, []string{"`freshet dev` runs flow handbook", "stop it first"}, "verify", "local")
 	d.checkMetrics()
 	stop()
 	if exists(filepath.Join(d.dir, ".freshet", "handbook", "control.addr")) {

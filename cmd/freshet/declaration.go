@@ -14,6 +14,13 @@ import (
 // checkDeclaration compares the flow file with the declaration that the flow last ran with. A changed one is refused,
 // unless this start re-evaluates; then it is recorded, and the processors evaluate every document again before live work.
 func (a *app) checkDeclaration(ctx context.Context) error {
+	if err := a.compareDeclaration(ctx); err != nil {
+		return err
+	}
+	return a.recordDeclaration(ctx)
+}
+
+func (a *app) compareDeclaration(ctx context.Context) error {
 	now := a.flow.Declaration()
 	recorded, err := a.cluster.Declaration(ctx, a.flow.Name)
 	if err != nil {
@@ -33,7 +40,7 @@ func (a *app) checkDeclaration(ctx context.Context) error {
 				"(only what a change affects is computed)", a.flow.Name, strings.Join(changed, ", "))
 		}
 	}
-	return a.recordDeclaration(ctx)
+	return nil
 }
 
 // recordDeclaration records what the flow file declares, unless that is recorded already.

@@ -18,11 +18,7 @@ func (a *app) deliver(ctx context.Context, t flow.Target) error {
 		return err
 	}
 	defer sink.Close()
-	tables := map[string]stream.Table{}
-	for _, tt := range t.Config.Tables {
-		tables[tt.Table.Name] = tt.Table
-	}
-	d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: a.cluster, Topics: a.topics, Target: t.Name, Logic: a.flow.Program.Logic(), Sink: sink, Tables: tables,
+	d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: a.cluster, Topics: a.topics, Target: t.Name, Logic: a.flow.Program.Logic(), Sink: sink, Tables: tablesOf(t),
 		Keep: t.Where, ControlAddress: a.address, Instance: a.instance(), Now: time.Now, At: crashPoint,
 		Trouble: a.degraded.of("target " + t.Name)})
 	if slices.Contains(a.rebuild, t.Name) {
@@ -33,6 +29,15 @@ func (a *app) deliver(ctx context.Context, t flow.Target) error {
 	a.mu.Unlock()
 	defer a.gone(t.Name)
 	return d.Run(ctx)
+}
+
+// tablesOf are the tables that a target keeps, by name.
+func tablesOf(t flow.Target) map[string]stream.Table {
+	tables := map[string]stream.Table{}
+	for _, tt := range t.Config.Tables {
+		tables[tt.Table.Name] = tt.Table
+	}
+	return tables
 }
 
 func (a *app) gone(target string) {

@@ -28,7 +28,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "text", "text or json")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
 	root.AddCommand(newBench(c), newDev(c), newDocuments(c), newRebuild(c), newReset(c), newRun(c), newSearch(c), newStatus(c), newTry(c),
-		newValidate(c))
+		newValidate(c), newVerify(c))
 	return root
 }
 

@@ -141,6 +141,12 @@ func (s *Sink) Assign(ctx context.Context, partition int32, _ stream.Origin) (st
 	return p.applied(), nil
 }
 
+// Inspect reads the place of a partition. See stream.Inspector.
+func (s *Sink) Inspect(ctx context.Context, partition int32) (stream.Applied, error) {
+	p, _, err := s.readPlace(ctx, partition)
+	return p.applied(), s.said("inspect", err)
+}
+
 // alter changes the place of a partition that this writer holds. Invariant 4: under its epoch only.
 func (s *Sink) alter(ctx context.Context, doing string, partition int32, alter func(*place) error) (place, error) {
 	p, err := s.change(ctx, partition, func(p *place) error {

@@ -88,6 +88,8 @@ func appendDouble(b []byte, f float64) []byte {
 		return append(b, `"Infinity"`...)
 	case math.IsInf(f, -1):
 		return append(b, `"-Infinity"`...)
+	case f == 0:
+		return append(b, "0.0"...) // jsonb has no negative zero
 	case f == math.Trunc(f) && math.Abs(f) < exactInts:
 		return append(strconv.AppendFloat(b, f, 'f', -1, 64), ".0"...)
 	}

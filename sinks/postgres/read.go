@@ -68,6 +68,42 @@ func (t *table) hit(r stream.RowWrite, distance float64) stream.Hit {
 	return h
 }
 
+// Round cuts timestamps to microseconds, and passes what is kept as text or JSON through that. See stream.Rounder.
+func (s *Sink) Round(name string, columns []stream.Value) ([]stream.Value, error) {
+	t, err := s.known(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(columns) != len(t.columns) {
+		return nil, stream.Errorf(stream.Usage, s.op("read"), "table %s has %d columns, not %d", name, len(t.columns), len(columns))
+	}
+	out := make([]stream.Value, len(columns))
+	for i, c := range t.columns {
+		if out[i], err = c.round(columns[i]); err != nil {
+			return nil, stream.Errorf(stream.Usage, s.op("read"), "column %s of table %s: %w", c.name, name, err)
+		}
+	}
+	return out, nil
+}
+
+func (c column) round(v stream.Value) (stream.Value, error) {
+	switch {
+	case v.IsNull():
+	case c.catalog == "jsonb":
+		text, err := appendJSON(nil, v)
+		if err != nil {
+			return v, err
+		}
+		return parseJSON(string(text), c.declared)
+	case v.Kind() == stream.Decimal:
+		return numberOf(v.DecimalText(), c.declared)
+	case v.Kind() == stream.Timestamp:
+		at := v.Time()
+		return stream.TimestampOf(at.Add(-time.Duration(at.Nanosecond() % 1000))), nil
+	}
+	return v, nil
+}
+
 func (s *Sink) known(name string) (*table, error) {
 	t := s.tables[name]
 	if t == nil {

@@ -172,6 +172,37 @@ func (w *writer) sameRow(got, want stream.RowWrite) {
 			w.t.Errorf("row %q column %d: got %.200s, want %.200s", short(got.RowID), i, got.Columns[i], v)
 		}
 	}
+	w.sameRounded(got, want)
+}
+
+// sameRounded compares a row with what the sink says that it gives back of it, to the last bit.
+func (w *writer) sameRounded(got, want stream.RowWrite) {
+	w.t.Helper()
+	r, ok := w.sink.(stream.Rounder)
+	if !ok {
+		return
+	}
+	rounded, err := r.Round(want.Table, want.Columns)
+	noError(w.t, err, "round")
+	for i, v := range rounded {
+		if stream.FingerprintOf(got.Columns[i]) != stream.FingerprintOf(v) {
+			w.t.Errorf("row %q column %d: got %.200s, the sink says %.200s", short(got.RowID), i, got.Columns[i], v)
+		}
+	}
+}
+
+// inspects demands what a sink, which need not have taken the partition, says of it; only some sinks can.
+func (w *writer) inspects(partition int32, want stream.Applied) {
+	w.t.Helper()
+	i, ok := w.sink.(stream.Inspector)
+	if !ok {
+		return
+	}
+	got, err := i.Inspect(w.t.Context(), partition)
+	noError(w.t, err, "inspect")
+	if !reflect.DeepEqual(got, want) {
+		w.t.Errorf("partition %d is inspected as %+v, want %+v", partition, got, want)
+	}
 }
 
 // held is v as this kind of target can hold it.

@@ -18,6 +18,16 @@ var writeCases = []Case{
 			t.Fatalf("assign after a reopen: %+v", a)
 		}
 	}},
+	{"what is held is told without taking it", func(t *testing.T, h Harness) {
+		w := start(t, h, chunks)
+		w.apply(unit(chunk("a", "1", 1)))
+		rival := open(t, h, chunks)
+		rival.inspects(0, stream.Applied{TopicID: origin.TopicID, Generation: generation, Next: 1})
+		rival.inspects(1, stream.Applied{})
+		w.apply(unit(chunk("a", "1", 2)))
+		noError(t, w.sink.StartRebuild(t.Context(), 0, 2), "start rebuild")
+		rival.inspects(0, stream.Applied{TopicID: origin.TopicID, Generation: generation, Next: 2, Rebuild: &stream.Rebuild{End: 2}})
+	}},
 	{"open is repeatable", func(t *testing.T, h Harness) {
 		w := start(t, h, chunks)
 		w.apply(unit(chunk("a", "1", 1)))

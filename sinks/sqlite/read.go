@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -32,6 +33,48 @@ func (s *Sink) ReadRows(ctx context.Context, name string, each func(stream.RowWr
 		}
 	}
 	return classed(s.op("read"), s.path, rows.Err())
+}
+
+// Inspect reads what the file holds of a partition. See stream.Inspector.
+func (s *Sink) Inspect(ctx context.Context, partition int32) (a stream.Applied, err error) {
+	var next, end sql.NullInt64
+	rows, err := s.query(ctx, "inspect", `SELECT topic_id, generation, next, rebuild_next, rebuild_end FROM _freshet_offsets
+		WHERE flow = ? AND target = ? AND partition = ?`, s.flow, s.target, partition)
+	if err != nil {
+		return a, err
+	}
+	defer rows.Close() //nolint:errcheck // Err below tells
+	if rows.Next() {
+		if err := rows.Scan(&a.TopicID, &a.Generation, &a.Next, &next, &end); err != nil {
+			return a, classed(s.op("inspect"), s.path, err)
+		}
+	}
+	if end.Valid {
+		a.Rebuild = &stream.Rebuild{Next: next.Int64, End: end.Int64}
+	}
+	return a, classed(s.op("inspect"), s.path, rows.Err())
+}
+
+// Round passes what lies in the file as text through that. See stream.Rounder.
+func (s *Sink) Round(name string, columns []stream.Value) ([]stream.Value, error) {
+	t := s.table(name)
+	if t == nil || len(columns) != len(t.Columns) {
+		return nil, stream.Errorf(stream.Usage, s.op("read"), "table %q of %d columns is not one of this target's", name, len(columns))
+	}
+	out := slices.Clone(columns)
+	for i, c := range t.Columns {
+		if !isJSON(c.Type.Kind) && c.Type.Kind != stream.Decimal {
+			continue
+		}
+		x, err := encode(columns[i], c.Type)
+		if err == nil {
+			out[i], err = decode(x, c.Type)
+		}
+		if err != nil {
+			return nil, stream.Errorf(stream.Usage, s.op("read"), "column %s of table %s: %w", c.Name, name, err)
+		}
+	}
+	return out, nil
 }
 
 func (s *Sink) query(ctx context.Context, doing, query string, args ...any) (*sql.Rows, error) {

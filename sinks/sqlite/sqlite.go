@@ -48,6 +48,9 @@ var (
 	_ stream.Sink     = (*Sink)(nil)
 	_ stream.Reader   = (*Sink)(nil)
 	_ stream.Searcher = (*Sink)(nil)
+
+	_ stream.Inspector = (*Sink)(nil)
+	_ stream.Rounder   = (*Sink)(nil)
 )
 
 func newSink(c stream.SinkConfig) (stream.Sink, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -83,17 +84,25 @@ func (c Cluster) writeMeta(ctx context.Context, flow string, r stream.Record) er
 
 // scan reads a topic from its start to its end as of now, committed records only.
 func (c Cluster) scan(ctx context.Context, topic string, each func(*kgo.Record) error) error {
+	_, err := c.scanFrom(ctx, topic, nil, each)
+	return err
+}
+
+// scanFrom reads a topic as scan does, from given offsets on (nil: the start), and returns the ends that it read up to.
+func (c Cluster) scanFrom(ctx context.Context, topic string, from Ends, each func(*kgo.Record) error) (read Ends, err error) {
 	var left Ends
 	offsets := map[int32]kgo.Offset{}
-	err := c.admin(func(adm *kadm.Client) error {
+	err = c.admin(func(adm *kadm.Client) error {
 		start, err := ends(adm.ListStartOffsets(ctx, topic))
 		if err != nil {
 			return err
 		}
 		left, err = ends(adm.ListCommittedOffsets(ctx, topic))
+		read = maps.Clone(left)
 		for p, end := range left {
-			offsets[p] = kgo.NewOffset().AtStart()
-			if end <= start[p] {
+			first := max(start[p], from[p])
+			offsets[p] = kgo.NewOffset().At(first)
+			if end <= first {
 				delete(left, p)
 				delete(offsets, p)
 			}
@@ -101,15 +110,15 @@ func (c Cluster) scan(ctx context.Context, topic string, each func(*kgo.Record) 
 		return err
 	})
 	if err != nil || len(left) == 0 {
-		return err
+		return read, err
 	}
 	cl, err := c.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}), kgo.KeepControlRecords(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
-		return err
+		return read, err
 	}
 	defer cl.Close()
-	return scanTo(ctx, cl, left, each)
+	return read, scanTo(ctx, cl, left, each)
 }
 
 func scanTo(ctx context.Context, cl *kgo.Client, left Ends, each func(*kgo.Record) error) error {

@@ -67,24 +67,31 @@ func (u *units) cut(offset int64) {
 	u.open, u.at, u.whole = nil, 0, offset
 }
 
-// row adds a write of a table that the target keeps. A row that it does not show is deleted there.
+// row adds a write of a table that the target keeps.
 func (u *units) row(rec *stream.Record) error {
-	w, _, _, err := schemas.DecodeRow(rec, u.tables)
+	w, err := u.write(rec)
 	if err != nil {
 		return err
 	}
-	w.Version = stream.Version{Generation: u.gen, Offset: rec.Offset}
-	if !w.Delete {
-		shown, err := u.shows(w)
-		if err != nil {
-			return err
-		}
-		if !shown {
-			w.Delete, w.Columns, w.Lineage = true, nil, nil
-		}
-	}
 	u.open.Rows = append(u.open.Rows, w)
 	return nil
+}
+
+// write is what a row record means to the target. A row that it does not show is deleted there.
+func (u *units) write(rec *stream.Record) (stream.RowWrite, error) {
+	w, _, _, err := schemas.DecodeRow(rec, u.tables)
+	if err != nil {
+		return w, err
+	}
+	w.Version = stream.Version{Generation: u.gen, Offset: rec.Offset}
+	if w.Delete {
+		return w, nil
+	}
+	shown, err := u.shows(w)
+	if err == nil && !shown {
+		w.Delete, w.Columns, w.Lineage = true, nil, nil
+	}
+	return w, err
 }
 
 func (u *units) shows(w stream.RowWrite) (bool, error) {
