@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/freshet-dev/freshet/operators/embed"
 	"github.com/freshet-dev/freshet/operators/normalize"
@@ -80,33 +79,7 @@ func table(settings []stream.Setting) string {
 	var b strings.Builder
 	b.WriteString("| setting | type | default | changes the result | meaning |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range settings {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", s.Name, kind(s), standard(s), map[bool]string{true: "yes", false: "no"}[s.Output], s.Doc)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", s.Name, s.Takes(), s.Absent(), map[bool]string{true: "yes", false: "no"}[s.Output], s.Doc)
 	}
 	return b.String()
-}
-
-func kind(s stream.Setting) string {
-	name := [...]string{"string", "int", "double", "bool", "duration", "list of strings", "secret (`env:NAME`, `file:PATH`)",
-		"URL, or a reference to one", "model", "file"}[s.Kind]
-	if len(s.Enum) > 0 {
-		return "`" + strings.Join(s.Enum, "`, `") + "`"
-	}
-	if s.Max > s.Min {
-		return fmt.Sprintf("%s, %d to %d", name, s.Min, s.Max)
-	}
-	return name
-}
-
-func standard(s stream.Setting) string {
-	switch {
-	case s.Required:
-		return "required"
-	case s.Default.IsNull():
-		return "none"
-	case s.Kind == stream.SettingDuration:
-		return "`" + time.Duration(s.Default.Int()).String() + "`"
-	case s.Default.Kind() == stream.String:
-		return "`" + s.Default.Str() + "`"
-	}
-	return "`" + s.Default.String() + "`"
 }

@@ -26,7 +26,7 @@ func TestCommandPages(t *testing.T) {
 	index.WriteString("\nExit codes of all: 0 done; 1 failed; 2 wrong usage or invalid flow; 3 caught up, with quarantined documents; 4 a difference was found.\n")
 	want["README.md"] = index.String()
 	for name, text := range want {
-		compare(t, filepath.Join(dir, name), text)
+		compare(t, filepath.Join(dir, name), text, "TestCommandPages")
 	}
 	found, err := os.ReadDir(dir)
 	if err != nil {
@@ -39,7 +39,8 @@ func TestCommandPages(t *testing.T) {
 	}
 }
 
-func compare(t *testing.T, path, want string) {
+// compare holds a generated page to what it should say; test is the one that writes it anew.
+func compare(t *testing.T, path, want, test string) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -47,7 +48,7 @@ func compare(t *testing.T, path, want string) {
 		}
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
-		t.Errorf("%s is out of date; run: go test ./cmd/freshet -run TestCommandPages -update", path)
+		t.Errorf("%s is out of date; run: go test ./cmd/freshet -run %s -update", path, test)
 	}
 }
 
