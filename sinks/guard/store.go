@@ -21,6 +21,11 @@ type Item struct {
 	At          time.Time // when it was written, by the writer's clock: the age of a tombstone
 }
 
+// Beats reports whether the item is taken where held lies, a row or its tombstone.
+func (i Item) Beats(held Item) bool {
+	return held.Version.Before(i.Over) || !i.Bound.Before(held.Version) && held.Epoch <= i.Epoch
+}
+
 // Held is what Scan says of a row.
 type Held struct {
 	stream.RowID
@@ -33,6 +38,15 @@ type Range struct {
 	Partition, Modulo int32
 	From, Below       stream.Version
 	Epoch             int64
+}
+
+// Has reports whether a row, or a tombstone, lies in the range.
+func (in Range) Has(held Item) bool {
+	partition := held.Partition
+	if in.Modulo > 0 {
+		partition %= in.Modulo
+	}
+	return partition == in.Partition && !held.Version.Before(in.From) && held.Version.Before(in.Below) && (in.Epoch == 0 || held.Epoch < in.Epoch)
 }
 
 // Rows is the part of a target that holds rows. Tables go by the names of Table.As.
