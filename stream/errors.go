@@ -58,6 +58,9 @@ func Errorf(kind ErrorKind, op, format string, args ...any) *Error {
 
 // KindOf returns the class of the first Error in err's chain; Internal when there is none.
 func KindOf(err error) ErrorKind {
+	if err == nil {
+		return Internal // as most are asked about: it costs nothing
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Kind

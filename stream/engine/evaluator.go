@@ -108,9 +108,11 @@ type trial struct {
 const trialDocuments = 100
 
 func (t *trial) judge(doc string, err error) {
+	if t.passed || len(t.failed) >= trialDocuments || errors.Is(err, context.Canceled) {
+		return
+	}
 	var e *stream.Error
 	switch {
-	case t.passed || len(t.failed) >= trialDocuments || errors.Is(err, context.Canceled):
 	case err == nil, !errors.As(err, &e), e.Kind != stream.Invalid, len(t.failed) > 0 && e.Op != t.op:
 		t.passed, t.failed = true, nil
 	default:

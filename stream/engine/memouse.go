@@ -6,8 +6,9 @@ import (
 
 // useMemos replaces the document's memo references and keeps the use counts (absolute, serial per partition).
 func (t *Tx) useMemos(d *document, memos map[stream.Fingerprint]*stream.Value) error {
-	old := map[stream.Fingerprint]bool{}
+	var old map[stream.Fingerprint]bool
 	if d.header.Memos > 0 {
+		old = make(map[stream.Fingerprint]bool, d.header.Memos)
 		err := t.p.Store.Scan(docKey(keyMemoRef, d.fp), nil, func(k, _ []byte) (bool, error) {
 			old[stream.Fingerprint(k[17:33])] = true
 			return true, nil
