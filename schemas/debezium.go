@@ -22,6 +22,7 @@ type Debezium struct {
 	fields   []stream.Field
 	index    map[string]int // of fields, by name; nil: none declared
 	rank     []int          // of fields: their places in order of name
+	names    []string       // of fields, in that order
 	missing  unavailable
 	decimals decimalText
 	schemas  schemaCache
@@ -44,7 +45,10 @@ func NewDebezium(source string, fields []stream.Field, s stream.Settings) *Debez
 	for i, f := range fields {
 		d.index[f.Name] = i
 	}
-	d.rank = ranks(fields)
+	d.rank, d.names = ranks(fields), make([]string, len(fields))
+	for i, f := range fields {
+		d.names[d.rank[i]] = f.Name
+	}
 	return d
 }
 

@@ -3,7 +3,6 @@ package schemas
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -51,23 +50,40 @@ func (d *Debezium) row(c *stream.Change) ([]byte, *rowSchema, error) {
 
 // columns gathers the decoded columns of one row.
 type columns struct {
-	entries []stream.Entry // with declared fields: by rank, those that are missing without a key
+	entries []stream.Entry // of columns that need no declaration
+	values  []stream.Value // of declared fields, by rank
+	seen    []sighting     // of declared fields, by rank
 	missing []string
-	seen    []bool // by index of the declared field
 	err     error
 }
+
+type sighting uint8
+
+const (
+	unseen sighting = iota
+	unsent          // only as unavailable
+	held
+)
 
 func (d *Debezium) decode(after gjson.Result, schema *rowSchema) (stream.Value, []string, error) {
 	out := columns{}
 	if d.index != nil {
-		out.seen, out.entries = make([]bool, len(d.fields)), make([]stream.Entry, len(d.fields))
+		out.seen, out.values = make([]sighting, len(d.fields)), make([]stream.Value, len(d.fields))
 	}
 	after.ForEach(func(key, v gjson.Result) bool {
 		d.column(&out, key.Str, v, schema)
 		return out.err == nil
 	})
-	if out.err == nil {
-		d.absent(&out)
+	if d.index != nil && out.err == nil {
+		out.err = d.absent(&out)
+	}
+	if d.index != nil && len(out.missing) == 0 {
+		return stream.SortedMap(d.names, out.values), nil, out.err
+	}
+	for i, s := range out.seen {
+		if s == held {
+			out.entries = append(out.entries, stream.Entry{Key: d.names[i], Value: out.values[i]})
+		}
 	}
 	return stream.MapOf(out.entries...), out.missing, out.err
 }
@@ -76,7 +92,7 @@ func (d *Debezium) column(out *columns, name string, v gjson.Result, schema *row
 	i, declared := d.index[name]
 	switch {
 	case declared:
-		name, out.seen[i] = d.fields[i].Name, true
+		name, out.seen[d.rank[i]] = d.fields[i].Name, max(out.seen[d.rank[i]], unsent)
 	case d.index != nil:
 		return
 	default:
@@ -101,28 +117,25 @@ func (d *Debezium) column(out *columns, name string, v gjson.Result, schema *row
 		return
 	}
 	if declared {
-		out.entries[d.rank[i]] = stream.Entry{Key: name, Value: x}
+		out.seen[d.rank[i]], out.values[d.rank[i]] = held, x
 		return
 	}
 	out.entries = append(out.entries, stream.Entry{Key: name, Value: x})
 }
 
-// absent makes declared fields that the row doesn't have null, where they may be, and leaves out those that are missing.
-func (d *Debezium) absent(out *columns) {
+// absent makes declared fields that the row doesn't have null, where they may be.
+func (d *Debezium) absent(out *columns) error {
 	for i, f := range d.fields {
-		if out.seen[i] {
+		if out.seen[d.rank[i]] != unseen {
 			continue
 		}
 		if !nullable(f.Type) {
-			out.err = fmt.Errorf("column %s: the row has no such column, but it is declared %s; declare it '%s?' if it may be absent",
+			return fmt.Errorf("column %s: the row has no such column, but it is declared %s; declare it '%s?' if it may be absent",
 				f.Name, f.Type, f.Type)
-			return
 		}
-		out.entries[d.rank[i]].Key = f.Name
+		out.seen[d.rank[i]] = held
 	}
-	if len(out.missing) > 0 {
-		out.entries = slices.DeleteFunc(out.entries, func(e stream.Entry) bool { return e.Key == "" })
-	}
+	return nil
 }
 
 func nullable(t stream.Type) bool {

@@ -133,6 +133,12 @@ func MapOf(entries ...Entry) Value {
 	return Value{kind: Map, c: c}
 }
 
+// SortedMap returns a map of keys, which are sorted and distinct, and their values. It takes over values, and keys as far as
+// that nobody may change them: maps may share them.
+func SortedMap(keys []string, values []Value) Value {
+	return Value{kind: Map, c: &compound{keys: keys, items: values}}
+}
+
 // Kind returns the value's kind.
 func (v Value) Kind() Kind { return v.kind }
 
