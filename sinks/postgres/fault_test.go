@@ -55,10 +55,13 @@ func open(t testing.TB, sink stream.Sink) stream.Applied {
 
 func texts(t testing.TB, sink stream.Sink) map[string]string {
 	t.Helper()
-	out := map[string]string{}
-	must(t, sink.(stream.Reader).ReadRows(t.Context(), "notes", func(r stream.RowWrite) error {
-		out[r.Document] = r.Columns[0].Str()
-		return nil
+	var out map[string]string
+	must(t, insist(func() error {
+		out = map[string]string{}
+		return sink.(stream.Reader).ReadRows(t.Context(), "notes", func(r stream.RowWrite) error {
+			out[r.Document] = r.Columns[0].Str()
+			return nil
+		})
 	}))
 	return out
 }
@@ -225,8 +228,10 @@ func TestKillServer(t *testing.T) {
 		delete(want, fmt.Sprintf("doc %d", (n+1)%7))
 	}
 	wantTexts(t, sink, want)
-	if a, err := sink.Assign(ctx, 0, origin); err != nil || a.Next != 2*batches {
-		t.Fatalf("next is %d, want %d (%v)", a.Next, 2*batches, err)
+	var held stream.Applied
+	must(t, insist(func() (err error) { held, err = sink.Assign(ctx, 0, origin); return err }))
+	if held.Next != 2*batches {
+		t.Fatalf("next is %d, want %d", held.Next, 2*batches)
 	}
 }
 
