@@ -1,6 +1,9 @@
 package stream
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // Origin is what a target must be kept from confusing: a flow's rows topic and its generation.
 type Origin struct {
@@ -120,6 +123,9 @@ type TargetTable struct {
 	Table    Table
 	Settings Settings // the target's settings for this table, from the map form of `tables`
 }
+
+// As is the table's name in the target: its setting `table`, else its own name.
+func (t TargetTable) As() string { return cmp.Or(t.Settings.String("table"), t.Table.Name) }
 
 // SinkConfig is what a sink is made from.
 type SinkConfig struct {

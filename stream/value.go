@@ -43,6 +43,9 @@ func (k Kind) String() string {
 	return "kind(" + strconv.Itoa(int(k)) + ")"
 }
 
+// IsVector reports whether values of the kind are embeddings, dense, sparse or several in one.
+func (k Kind) IsVector() bool { return k == Vector || k == Sparse || k == MultiVector }
+
 // Value is one immutable, typed value. The zero Value is null. Values of equal content have equal canonical encodings
 // (AppendValue) and so equal fingerprints.
 type Value struct {

@@ -51,12 +51,5 @@ func (s *bucketStore) Drop(ctx context.Context, table string) error {
 	if err != nil {
 		return err
 	}
-	items, err := s.find(ctx, table, func(Item) bool { return true })
-	for _, i := range items {
-		if err != nil {
-			return err
-		}
-		err = s.alter(ctx, table, i.Document, func(held map[string]Item) { clear(held) })
-	}
-	return err
+	return s.remove(ctx, table, func(Item) bool { return true })
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +60,7 @@ func OverBuckets(b Buckets, tables []Table, o Options) (*Sink, error) {
 func TablesOf(declared []stream.TargetTable) []Table {
 	tables := make([]Table, len(declared))
 	for n, t := range declared {
-		tables[n] = Table{Table: t.Table, As: cmp.Or(t.Settings.String("table"), t.Table.Name)}
+		tables[n] = Table{Table: t.Table, As: t.As()}
 	}
 	return tables
 }
@@ -179,15 +180,18 @@ func (s *bucketStore) Scan(ctx context.Context, table string, in Range, limit in
 
 func (s *bucketStore) Collect(ctx context.Context, table string, in Range, before time.Time) error {
 	old := func(i Item) bool { return i.Delete && i.At.Before(before) && in.Has(i) }
-	items, err := s.find(ctx, table, old)
-	for _, i := range items {
+	return s.remove(ctx, table, old)
+}
+
+// remove forgets the items of a table that fit, a document at a time.
+func (s *bucketStore) remove(ctx context.Context, table string, fits func(Item) bool) error {
+	items, err := s.find(ctx, table, fits)
+	for _, i := range slices.CompactFunc(items, func(a, b Item) bool { return a.Document == b.Document }) {
 		if err != nil {
 			return err
 		}
 		err = s.alter(ctx, table, i.Document, func(held map[string]Item) {
-			if old(held[i.Key]) {
-				delete(held, i.Key)
-			}
+			maps.DeleteFunc(held, func(_ string, i Item) bool { return fits(i) })
 		})
 	}
 	return err

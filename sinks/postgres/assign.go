@@ -26,21 +26,20 @@ RETURNING epoch, topic_id, generation, next, rebuild_next, rebuild_end`, s.flow,
 	defer s.mu.Unlock()
 	s.epochs[partition] = h.epoch
 	delete(s.unsettled, partition)
-	return stream.Applied{TopicID: h.topicID, Generation: h.generation, Next: h.next, Rebuild: h.rebuild}, nil
+	return h.applied(), nil
 }
 
 // Inspect reads what the schema holds of a partition. See stream.Inspector.
 func (s *Sink) Inspect(ctx context.Context, partition int32) (stream.Applied, error) {
 	var h held
 	err := s.transact(ctx, func(tx pgx.Tx) (err error) {
-		h, err = scanHeld(tx.QueryRow(ctx, `SELECT epoch, topic_id, generation, next, rebuild_next, rebuild_end FROM `+s.offsets()+`
-WHERE flow = $1 AND target = $2 AND partition = $3`, s.flow, s.target, partition))
+		h, err = scanHeld(tx.QueryRow(ctx, s.selectHeld(), s.flow, s.target, partition))
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		return err
 	})
-	return stream.Applied{TopicID: h.topicID, Generation: h.generation, Next: h.next, Rebuild: h.rebuild}, classed(s.op("inspect"), err)
+	return h.applied(), classed(s.op("inspect"), err)
 }
 
 // Adopt records origin and next. A rebuild that was under way for another origin starts anew from the new log's start;

@@ -19,6 +19,10 @@ type held struct {
 	rebuild    *stream.Rebuild
 }
 
+func (h held) applied() stream.Applied {
+	return stream.Applied{TopicID: h.topicID, Generation: h.generation, Next: h.next, Rebuild: h.rebuild}
+}
+
 // move is what a step does to a partition's row.
 type move uint8
 
@@ -101,12 +105,17 @@ func (s *Sink) settle(ctx context.Context, partition int32, epoch int64, st step
 // lockHeld reads the partition's row and keeps it locked to the end of the transaction; errFenced when the epoch is
 // not ours any more.
 func (s *Sink) lockHeld(ctx context.Context, tx pgx.Tx, partition int32, epoch int64) (held, error) {
-	h, err := scanHeld(tx.QueryRow(ctx, `SELECT epoch, topic_id, generation, next, rebuild_next, rebuild_end FROM `+s.offsets()+`
-WHERE flow = $1 AND target = $2 AND partition = $3 AND epoch = $4 FOR UPDATE`, s.flow, s.target, partition, epoch))
+	h, err := scanHeld(tx.QueryRow(ctx, s.selectHeld()+` AND epoch = $4 FOR UPDATE`, s.flow, s.target, partition, epoch))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h, errFenced
 	}
 	return h, err
+}
+
+// selectHeld reads what scanHeld takes, for $1 the flow, $2 the target and $3 the partition.
+func (s *Sink) selectHeld() string {
+	return `SELECT epoch, topic_id, generation, next, rebuild_next, rebuild_end FROM ` + s.offsets() + `
+WHERE flow = $1 AND target = $2 AND partition = $3`
 }
 
 func scanHeld(row pgx.Row) (held, error) {

@@ -30,10 +30,7 @@ type relation struct {
 const maxColumns = 1500
 
 func newTable(schema string, declared stream.TargetTable) (*table, error) {
-	t := &table{decl: declared.Table, name: declared.Settings.String("table"), hnsw: declared.Settings.Strings("hnsw")}
-	if t.name == "" {
-		t.name = t.decl.Name
-	}
+	t := &table{decl: declared.Table, name: declared.As(), hnsw: declared.Settings.Strings("hnsw")}
 	if err := checkName("table", t.name); err != nil {
 		return nil, err
 	}

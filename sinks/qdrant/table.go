@@ -53,11 +53,8 @@ var distances = map[string]qdrant.Distance{"": qdrant.Distance_Cosine, "cosine":
 
 func newTable(prefix string, declared stream.TargetTable) (*table, error) {
 	set := declared.Settings
-	t := &table{Table: guard.Table{Table: declared.Table, As: set.String("table")}, distance: distances[set.String("distance")],
+	t := &table{Table: guard.Table{Table: declared.Table, As: declared.As()}, distance: distances[set.String("distance")],
 		quantization: set.String("quantization"), indexes: map[string]qdrant.FieldType{}}
-	if t.As == "" {
-		t.As = t.Name
-	}
 	t.collection = prefix + escaped(t.As)
 	switch {
 	case t.As == bookkeeping:
@@ -115,7 +112,7 @@ func (t *table) check(c stream.Field) error {
 
 // isVector says whether the column is a named vector of the point, rather than payload.
 func isVector(c stream.Field) bool {
-	return c.Type.Kind == stream.Vector || c.Type.Kind == stream.Sparse || c.Type.Kind == stream.MultiVector
+	return c.Type.Kind.IsVector()
 }
 
 // plainPath is what needs no quotes in Qdrant's paths.

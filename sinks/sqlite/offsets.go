@@ -22,13 +22,19 @@ func (s *Sink) Assign(ctx context.Context, partition int32, _ stream.Origin) (st
 	if err != nil {
 		return stream.Applied{}, err
 	}
-	if end.Valid {
-		a.Rebuild = &stream.Rebuild{Next: next.Int64, End: end.Int64}
-	}
+	a.Rebuild = rebuild(next, end)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epochs[partition] = epoch
 	return a, nil
+}
+
+// rebuild is one under way, as the columns rebuild_next and rebuild_end have it; nil: there is none.
+func rebuild(next, end sql.NullInt64) *stream.Rebuild {
+	if !end.Valid {
+		return nil
+	}
+	return &stream.Rebuild{Next: next.Int64, End: end.Int64}
 }
 
 // Release forgets the partition; its fence stays in the file. See stream.Sink.

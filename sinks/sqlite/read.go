@@ -49,9 +49,7 @@ func (s *Sink) Inspect(ctx context.Context, partition int32) (a stream.Applied, 
 			return a, classed(s.op("inspect"), s.path, err)
 		}
 	}
-	if end.Valid {
-		a.Rebuild = &stream.Rebuild{Next: next.Int64, End: end.Int64}
-	}
+	a.Rebuild = rebuild(next, end)
 	return a, classed(s.op("inspect"), s.path, rows.Err())
 }
 

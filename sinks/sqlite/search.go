@@ -74,7 +74,7 @@ func (s *Sink) searchable(name, column string, vector stream.Value) (*table, err
 func hit(t *table, r stream.RowWrite, distance float64) stream.Hit {
 	h := stream.Hit{RowID: r.RowID, Distance: distance, Version: r.Version}
 	for i, c := range t.Columns {
-		if k := c.Type.Kind; k != stream.Vector && k != stream.MultiVector && k != stream.Sparse {
+		if !c.Type.Kind.IsVector() {
 			h.Columns = append(h.Columns, stream.Entry{Key: c.Name, Value: r.Columns[i]})
 		}
 	}

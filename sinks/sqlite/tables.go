@@ -26,10 +26,7 @@ func newTables(declared []stream.TargetTable) ([]*table, error) {
 	var tables []*table
 	seen := map[string]bool{}
 	for _, d := range declared {
-		t := &table{Table: d.Table, name: d.Table.Name}
-		if name := d.Settings.String("table"); name != "" {
-			t.name = name
-		}
+		t := &table{Table: d.Table, name: d.As()}
 		t.stage = "_freshet_stage_" + t.name
 		if err := checkName(t.name, seen, "sqlite_", "_freshet_"); err != nil {
 			return nil, stream.Errorf(stream.Usage, "target sqlite", "table %q: %w", t.name, err)

@@ -180,7 +180,7 @@ func (d *Delivery) applyPolled(ctx context.Context, part *delivered) error {
 			return d.endRebuild(ctx, part)
 		}
 		if err := part.units.add(r); err != nil {
-			return &stream.Error{Op: fmt.Sprintf("read row record %d of partition %d", r.Offset, part.id), Kind: stream.Usage, Err: err}
+			return unreadable(r, err)
 		}
 		rows, bytes = rows+1, bytes+len(r.Value)
 		if rows >= batchRows || bytes >= batchBytes || part.units.mark {

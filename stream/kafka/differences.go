@@ -233,7 +233,7 @@ func (v *verification) judge(table string, entry []byte, r stream.RowWrite) erro
 			continue
 		}
 		d.Kind, d.Column = EditedColumn, c.Name
-		if k := c.Type.Kind; k == stream.Vector || k == stream.MultiVector || k == stream.Sparse {
+		if c.Type.Kind.IsVector() {
 			d.Kind = EditedVector
 		}
 		all = append(all, d)

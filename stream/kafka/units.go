@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -92,6 +93,11 @@ func (u *units) write(rec *stream.Record) (stream.RowWrite, error) {
 		w.Delete, w.Columns, w.Lineage = true, nil, nil
 	}
 	return w, err
+}
+
+// unreadable is the failure to read a row record: the topic holds what this flow did not write.
+func unreadable(r *kgo.Record, err error) error {
+	return &stream.Error{Op: fmt.Sprintf("read row record %d of partition %d", r.Offset, r.Partition), Kind: stream.Usage, Err: err}
 }
 
 func (u *units) shows(w stream.RowWrite) (bool, error) {

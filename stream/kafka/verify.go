@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -181,7 +180,7 @@ func (v *verification) take(r *kgo.Record) error {
 		w.Columns, err = v.rounder.Round(w.Table, w.Columns)
 	}
 	if err != nil {
-		return &stream.Error{Op: fmt.Sprintf("read row record %d of partition %d", r.Offset, r.Partition), Kind: stream.Usage, Err: err}
+		return unreadable(r, err)
 	}
 	return v.expected(w, r.Offset < v.applied[r.Partition])
 }
@@ -195,7 +194,7 @@ func (v *verification) forgive(ctx context.Context, at Ends) error {
 		}
 		id, err := schemas.ParseRowKey(rec.Key)
 		if err != nil {
-			return &stream.Error{Op: fmt.Sprintf("read row record %d of partition %d", r.Offset, r.Partition), Kind: stream.Usage, Err: err}
+			return unreadable(r, err)
 		}
 		return v.changed(id)
 	})

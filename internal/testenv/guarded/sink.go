@@ -32,12 +32,5 @@ func Spec() stream.SinkSpec {
 
 // NewSink returns a sink over a client.
 func NewSink(c *Client, tables []stream.TargetTable, o guard.Options) (*guard.Sink, error) {
-	own := make([]guard.Table, len(tables))
-	for n, t := range tables {
-		own[n] = guard.Table{Table: t.Table, As: t.Table.Name}
-		if as := t.Settings.String("table"); as != "" {
-			own[n].As = as
-		}
-	}
-	return guard.New(c, own, o)
+	return guard.New(c, guard.TablesOf(tables), o)
 }
