@@ -102,7 +102,7 @@ func appendVector(b []byte, floats []float32) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendFloat(b, float64(f), 'g', -1, 32)
+		b = strconv.AppendFloat(b, float64(f)+0, 'g', -1, 32) // -0 + 0 is 0: jsonb has no negative zero
 	}
 	return append(b, ']')
 }

@@ -38,7 +38,7 @@ func anyTyped(t *rapid.T, depth int) (stream.Type, stream.Value) {
 	case stream.Int:
 		return stream.TypeInt, stream.IntOf(rapid.Int64().Draw(t, "int"))
 	case stream.Double:
-		return stream.TypeDouble, stream.DoubleOf(rapid.Float64().Draw(t, "double"))
+		return stream.TypeDouble, stream.DoubleOf(rapid.Float64().Filter(notMinusZero).Draw(t, "double"))
 	case stream.Decimal:
 		scale := rapid.IntRange(0, 9).Draw(t, "scale")
 		return stream.Type{Kind: stream.Decimal, Scale: scale}, stream.DecimalOf(big.NewInt(rapid.Int64().Draw(t, "unscaled")), scale)
@@ -49,7 +49,7 @@ func anyTyped(t *rapid.T, depth int) (stream.Type, stream.Value) {
 	case stream.Timestamp:
 		return stream.TypeTimestamp, stream.TimestampOf(time.Unix(0, rapid.Int64().Draw(t, "ns")))
 	case stream.Vector:
-		floats := rapid.SliceOfN(rapid.Float32(), 1, 4).Draw(t, "vector")
+		floats := rapid.SliceOfN(rapid.Float32().Filter(notMinusZero), 1, 4).Draw(t, "vector")
 		return stream.VectorType(stream.F32, len(floats)), stream.VectorOf(floats)
 	case stream.List:
 		elem, v := anyTyped(t, depth-1)
@@ -62,6 +62,9 @@ func anyTyped(t *rapid.T, depth int) (stream.Type, stream.Value) {
 	}
 	return stream.Type{}, stream.Value{}
 }
+
+// notMinusZero leaves out the one number that jsonb does not have; TestJSONOfMinusZero says what becomes of it.
+func notMinusZero[F float32 | float64](f F) bool { return f != 0 || !math.Signbit(float64(f)) }
 
 func text(t *rapid.T) string {
 	return rapid.StringOf(rapid.Rune().Filter(func(r rune) bool { return r != 0 })).Draw(t, "text")
@@ -78,6 +81,14 @@ func TestJSONOfDynamic(t *testing.T) {
 		if got, err := parseJSON(string(text), stream.TypeDynamic); err != nil || !got.Equal(v) {
 			t.Errorf("%s %s came back as %s %s (%v)", v.Kind(), text, got.Kind(), got, err)
 		}
+	}
+}
+
+func TestJSONOfMinusZero(t *testing.T) {
+	zero := math.Copysign(0, -1)
+	v := stream.ListOf(stream.DoubleOf(zero), stream.VectorOf([]float32{1, float32(zero)}))
+	if got, err := appendJSON(nil, v); err != nil || string(got) != "[0.0,[1,0]]" {
+		t.Errorf("%s is written as %s (%v)", v, got, err)
 	}
 }
 
