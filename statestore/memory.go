@@ -51,6 +51,17 @@ func (m *Memory) Reopen() *Memory {
 	return newMemory(m.disk)
 }
 
+// Copy returns an open store of what m holds at this moment, as a copy of a disk at one instant would: an Apply that is
+// under way is in it up to the piece it has come to.
+func (m *Memory) Copy() *Memory {
+	m.disk.mu.RLock()
+	defer m.disk.mu.RUnlock()
+	if m.disk.loading { // cut short
+		return NewMemory()
+	}
+	return newMemory(&disk{values: maps.Clone(m.disk.values), mark: m.disk.mark, marked: m.disk.marked}) // values are never written to
+}
+
 // Load is as Store's.
 func (m *Memory) Load() error {
 	m.disk.mu.Lock()

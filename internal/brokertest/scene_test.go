@@ -81,26 +81,7 @@ func (d *disk) copied(t *testing.T) *disk {
 	defer d.mu.Unlock()
 	out := newDisk()
 	for p, s := range d.stores {
-		from, to := s.Reopen(), statestore.NewMemory()
-		var entries []stream.StateEntry
-		err := from.Scan(nil, nil, func(k, v []byte) (bool, error) {
-			entries = append(entries, stream.StateEntry{Key: k, Value: v})
-			return true, nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, ok, err := from.Checkpoint()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			continue
-		}
-		if err := to.Apply(entries, c); err != nil {
-			t.Fatal(err)
-		}
-		out.stores[p] = to
+		out.stores[p] = s.Copy()
 	}
 	return out
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/freshet-dev/freshet/statestore"
-	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
@@ -88,40 +87,7 @@ func (m *memory) copied() disk {
 	defer m.mu.Unlock()
 	out := newMemory()
 	for p, s := range m.stores {
-		if c := copyStore(s.Reopen()); c != nil {
-			out.stores[p] = c
-		}
+		out.stores[p] = s.Copy()
 	}
 	return out
-}
-
-// copyStore copies a store; nil when nothing is in it. Entries of an Apply that was cut down come without a checkpoint.
-func copyStore(from *statestore.Memory) *statestore.Memory {
-	to := statestore.NewMemory()
-	var entries []stream.StateEntry
-	err := from.Scan(nil, nil, func(k, v []byte) (bool, error) {
-		entries = append(entries, stream.StateEntry{Key: k, Value: v})
-		return true, nil
-	})
-	mark, ok, err2 := from.Checkpoint()
-	if err != nil || err2 != nil || !ok && len(entries) == 0 {
-		return nil
-	}
-	if ok {
-		err = to.Apply(entries, mark)
-	} else {
-		to.PieceEntries, to.Interrupt = len(entries), func(piece int) error {
-			if piece > 0 {
-				return errTorn
-			}
-			return nil
-		}
-		if err = to.Apply(append(entries, stream.StateEntry{Key: []byte("z")}), mark); errors.Is(err, errTorn) {
-			err = nil
-		}
-	}
-	if err != nil {
-		panic(err) // memory does not fail
-	}
-	return to
 }

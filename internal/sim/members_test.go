@@ -141,7 +141,7 @@ func (w *world) waitsOn(since map[string]wait) bool {
 	return false
 }
 
-// describe says how all groups are.
+// describe says how all replicas and groups are.
 func (w *world) describe() string {
 	var out strings.Builder
 	for _, p := range w.live() {
@@ -155,6 +155,9 @@ func (w *world) describe() string {
 			}
 		}
 		fmt.Fprintln(&out)
+		for _, s := range p.proc.Status() {
+			fmt.Fprintf(&out, "  %+v\n", s)
+		}
 	}
 	for _, group := range w.groups() {
 		fmt.Fprintf(&out, "%s: %s\n", group, w.members(group))

@@ -24,6 +24,7 @@ type process struct {
 	cancel  context.CancelFunc
 	group   sync.WaitGroup
 	ev      *engine.Evaluator
+	proc    *kafka.Processor
 	clients clients
 
 	mu     sync.Mutex
@@ -47,10 +48,10 @@ func (w *world) start(replica int, d disk) *process {
 	p.cancel = cancel
 	program, totals := newLines(&w.mood), &engine.Totals{}
 	p.ev = engine.NewEvaluator(ctx, program, totals, engine.Events{})
-	proc := kafka.NewProcessor(kafka.ProcessorConfig{Cluster: cluster, Topics: w.topics, TransactionalID: fmt.Sprint(flowName, ".", replica),
+	p.proc = kafka.NewProcessor(kafka.ProcessorConfig{Cluster: cluster, Topics: w.topics, TransactionalID: fmt.Sprint(flowName, ".", replica),
 		Instance: p.instance(), Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at, Standbys: w.standbys,
 		Engine: engine.Config{Program: program, Source: w.reads(), Decoder: noting{w.decoder(), p}, Now: w.now, MaxRecord: maxRow}})
-	p.run(ctx, proc.Run)
+	p.run(ctx, p.proc.Run)
 	if w.several {
 		p.run(ctx, p.intake(cluster).Run)
 	}

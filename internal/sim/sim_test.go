@@ -3,11 +3,13 @@
 package sim
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -23,6 +25,7 @@ var (
 	runsFlag   = flag.Int("runs", 40, "number of runs")
 	badgerFlag = flag.Int("badger", 4, "number of runs on Badger")
 	fromFlag   = flag.Uint64("from", 1, "first seed")
+	keepFlag   = flag.String("keep", "", "directory for logs, and goroutines that do not come to rest, of runs with violations")
 	hangFlag   = flag.Duration("hang", 10*time.Minute, "how long a run may take before all goroutines are printed")
 )
 
@@ -86,7 +89,7 @@ func several(t *testing.T, n int, sum *tally, badger bool) {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
 				for seed := next.Add(1) - 1; seed < end; seed = next.Add(1) - 1 {
-					one(t, seed, slog.New(slog.DiscardHandler), sum, badger)
+					quietly(t, seed, sum, badger)
 				}
 			})
 		}
@@ -94,8 +97,25 @@ func several(t *testing.T, n int, sum *tally, badger bool) {
 	sum.report(t)
 }
 
+// quietly plays one seed, whose log is kept if it has violations.
+func quietly(t *testing.T, seed uint64, sum *tally, badger bool) {
+	if *keepFlag == "" {
+		one(t, seed, slog.New(slog.DiscardHandler), sum, badger)
+		return
+	}
+	var log bytes.Buffer
+	w := one(t, seed, slog.New(slog.NewTextHandler(&log, nil)), sum, badger)
+	if len(w.wrong) == 0 {
+		return
+	}
+	text := fmt.Sprintf("%s\n\n%s\n%s", strings.Join(w.wrong, "\n\n"), w.stacks, log.String())
+	if err := os.WriteFile(filepath.Join(*keepFlag, fmt.Sprintf("seed-%d-%d.txt", seed, time.Now().UnixNano())), []byte(text), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
 // one plays one seed.
-func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally, badger bool) {
+func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally, badger bool) (w *world) {
 	root := ""
 	if badger {
 		root = diskRoot(t)
@@ -120,11 +140,12 @@ func one(t *testing.T, seed uint64, log *slog.Logger, sum *tally, badger bool) {
 		}
 	}()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, seed, log, root)
+		w = newWorld(t, seed, log, root)
 		w.try(w.play)
 		w.close()
 		sum.add(seed, w)
 	})
+	return w
 }
 
 // try calls fn, which may give up.

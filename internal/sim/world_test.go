@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -88,6 +89,7 @@ type world struct {
 	rows    *history // of the rows topic
 	taken   *taken   // of the intake topic
 	wrong   []string
+	stacks  []byte // of all goroutines, where the run did not come to rest
 }
 
 // triple is what was injected, where, and to which partition.
@@ -290,6 +292,8 @@ func (w *world) settle() {
 		}
 		if time.Now().After(deadline) {
 			w.fault("after %s without faults: %s\n%s", patience, why, w.describe())
+			w.stacks = make([]byte, 16<<20)
+			w.stacks = w.stacks[:runtime.Stack(w.stacks, true)]
 			return
 		}
 		w.wait(250 * time.Millisecond)

@@ -97,7 +97,7 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	}
 	// Its files have a build tag, without which it has no tests.
 	simulation := suite{name: "simulation", packages: []string{"./internal/sim"}, flags: []string{"-tags=synctests", "-timeout=30m", "-count=1"},
-		args: []string{"-from=10000", "-runs=500", "-badger=50"}}
+		args: []string{"-from=10000", "-runs=3000", "-badger=300"}}
 	return []suite{cheap, simulation, real, gate}, nil
 }
 
