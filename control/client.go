@@ -62,9 +62,13 @@ func (c *Client) Search(ctx context.Context, q SearchQuery) (r SearchResult, err
 	return r, err
 }
 
-// Rebuild begins to rebuild the process's part of a target.
-func (c *Client) Rebuild(ctx context.Context, target string) error {
-	_, err := c.do(ctx, http.MethodPost, "/v1/rebuild", url.Values{"target": {target}}, "")
+// Rebuild begins to rebuild what the process delivers of a target, of those partitions, none named: of all.
+func (c *Client) Rebuild(ctx context.Context, target string, partitions ...int32) error {
+	q := url.Values{"target": {target}}
+	for _, p := range partitions {
+		q.Add("partition", strconv.Itoa(int(p)))
+	}
+	_, err := c.do(ctx, http.MethodPost, "/v1/rebuild", q, "")
 	return err
 }
 

@@ -111,11 +111,11 @@ func (p *process) source(s control.Stores) control.Source {
 			h := stream.Hit{RowID: stream.RowID{Document: "page/a.md", Key: "k"}, Distance: 0.5, Columns: []stream.Entry{{Key: "text", Value: stream.StringOf(q.Text)}}}
 			return control.SearchResult{Target: q.Target, Table: "pages", Column: "v", Hits: []control.Hit{control.HitOf(h)}}, nil
 		},
-		Rebuild: func(target string) error {
+		Rebuild: func(target string, partitions []int32) error {
 			if target != "local" {
 				return control.ErrNotHere
 			}
-			p.rebuilt = append(p.rebuilt, target)
+			p.rebuilt = append(p.rebuilt, fmt.Sprint(target, partitions))
 			return nil
 		},
 	}
@@ -197,8 +197,9 @@ func TestDocument(t *testing.T) {
 func TestActions(t *testing.T) {
 	p := &process{}
 	c := serve(t, p.source(control.NoStores{}))
-	if err := c.Rebuild(t.Context(), "local"); err != nil || len(p.rebuilt) != 1 {
-		t.Errorf("rebuild: %v, %v", p.rebuilt, err)
+	err := errors.Join(c.Rebuild(t.Context(), "local"), c.Rebuild(t.Context(), "local", 3, 11))
+	if err != nil || !slices.Equal(p.rebuilt, []string{"local[]", "local[3 11]"}) {
+		t.Errorf("rebuild: %q, %v", p.rebuilt, err)
 	}
 	if err := c.Rebuild(t.Context(), "away"); !errors.Is(err, control.ErrNotHere) {
 		t.Errorf("rebuild of a target elsewhere: %v", err)

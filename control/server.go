@@ -144,8 +144,17 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) rebuild(w http.ResponseWriter, r *http.Request) {
-	target := r.FormValue("target")
-	answer(w, map[string]string{"target": target}, s.source.Rebuild(target))
+	target := r.FormValue("target") // which parses the form
+	var partitions []int32
+	for _, text := range r.Form["partition"] {
+		p, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || p < 0 {
+			answer(w, nil, stream.Errorf(stream.Usage, "read partition", "%q is no partition", text))
+			return
+		}
+		partitions = append(partitions, int32(p))
+	}
+	answer(w, map[string]string{"target": target}, s.source.Rebuild(target, partitions))
 }
 
 // number reads an optional count.

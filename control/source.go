@@ -19,7 +19,9 @@ type Source struct {
 	Missing func() []string                  // what has to come about before the process does its work, in words; none: it is ready
 	Stores  Stores
 	Search  func(ctx context.Context, q SearchQuery) (SearchResult, error)
-	Rebuild func(target string) error // begins; ErrNotHere when this process does not deliver to the target
+	// Rebuild begins to rebuild those of the partitions, none named: all, that the process delivers; ErrNotHere when it does
+	// not deliver to the target.
+	Rebuild func(target string, partitions []int32) error
 }
 
 // Loop is a loop of the process: the processor's, or the delivery to a target.

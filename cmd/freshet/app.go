@@ -26,11 +26,11 @@ type options struct {
 	dataDir    string // "": .freshet/<flow> beside the flow file
 	embedded   bool   // run the broker in this process
 	replica    int
-	roles      []string // watch, intake, process, sinks, sink:NAME, all
-	targets    []string // nil: all
-	reevaluate bool     // a changed declaration is taken over, and every document evaluated again
-	rebuild    []string // targets to be rebuilt
-	listen     string   // address of the control HTTP; "": loopback, a free port
+	roles      []string           // watch, intake, process, sinks, sink:NAME, all
+	targets    []string           // nil: all
+	reevaluate bool               // a changed declaration is taken over, and every document evaluated again
+	rebuild    map[string][]int32 // targets to be rebuilt, and which partitions; none named: all
+	listen     string             // address of the control HTTP; "": loopback, a free port
 	log        *slog.Logger
 }
 

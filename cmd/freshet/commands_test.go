@@ -65,6 +65,9 @@ func TestCommandsWhenNothingRuns(t *testing.T) {
 	}
 	d.tamper()
 	d.checkDifferences()
+	d.want(exitDone, []string{"0 missing, 0 extra, 3 edited columns", " built anew from the rows topic: 0 differences left"}, "verify", "local", "--repair")
+	d.wantWhole()
+	d.tamper()
 	var r rebuilt
 	d.json(&r, "rebuild", "rebuild", "local")
 	if r.Running {
@@ -101,7 +104,7 @@ func (d *desk) checkDocuments() {
 func (d *desk) checkDifferences() {
 	d.Helper()
 	d.want(exitDifference, []string{"edited column: table chunks, document page/", ", column text (version 1.", "and 2 more",
-		"0 missing, 0 extra, 3 edited columns", "run: freshet rebuild local"}, "verify", "local", "--limit", "1")
+		"0 missing, 0 extra, 3 edited columns", "run: freshet verify local --repair"}, "verify", "local", "--limit", "1")
 	s := d.run("verify", "local", "--json")
 	if err := d.conforms("verify", s.out); err != nil || s.code != exitDifference || strings.Contains(s.out+s.err, "tampered") {
 		d.Errorf("exit %d, %v: %s%s", s.code, err, s.out, s.err)

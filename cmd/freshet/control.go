@@ -201,12 +201,12 @@ func (a *app) targetStatus(name string, ends kafka.Ends) control.Target {
 	return t
 }
 
-func (a *app) rebuildHere(target string) error {
+func (a *app) rebuildHere(target string, partitions []int32) error {
 	d := a.delivery(target)
 	if d == nil {
 		return control.ErrNotHere
 	}
-	d.Rebuild()
+	d.Rebuild(partitions...)
 	return nil
 }
 

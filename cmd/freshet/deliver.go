@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +20,8 @@ func (a *app) deliver(ctx context.Context, t flow.Target) error {
 	d := kafka.NewDelivery(kafka.DeliveryConfig{Cluster: a.cluster, Topics: a.topics, Target: t.Name, Logic: a.flow.Program.Logic(), Sink: sink, Tables: tablesOf(t),
 		Keep: t.Where, ControlAddress: a.address, Instance: a.instance(), Now: time.Now, At: crashPoint,
 		Trouble: a.degraded.of("target " + t.Name)})
-	if slices.Contains(a.rebuild, t.Name) {
-		d.Rebuild()
+	if partitions, ok := a.rebuild[t.Name]; ok {
+		d.Rebuild(partitions...)
 	}
 	a.mu.Lock()
 	a.deliveries[t.Name], a.sinks[t.Name] = d, sink

@@ -43,7 +43,7 @@ func newRebuild(c *common) *cobra.Command {
 			terminal = cmd.ErrOrStderr()
 		}
 		shown := &rebuildProgress{progress: newProgress(terminal, "rebuild "+args[0], "partitions"), target: args[0]}
-		running, err := a.rebuildTarget(cmd.Context(), args[0], shown)
+		running, err := a.rebuildTarget(cmd.Context(), args[0], nil, shown)
 		shown.Done()
 		if err != nil {
 			return err
@@ -58,8 +58,8 @@ func newRebuild(c *common) *cobra.Command {
 	return cmd
 }
 
-// rebuildTarget has a target rebuilt and waits until it is.
-func (a *app) rebuildTarget(ctx context.Context, name string, shown *rebuildProgress) (running bool, err error) {
+// rebuildTarget has partitions of a target, none named: all, rebuilt and waits until they are.
+func (a *app) rebuildTarget(ctx context.Context, name string, partitions []int32, shown *rebuildProgress) (running bool, err error) {
 	if _, err := a.target(name); err != nil {
 		return false, err
 	}
@@ -73,7 +73,7 @@ func (a *app) rebuildTarget(ctx context.Context, name string, shown *rebuildProg
 	}
 	var doing []*control.Client
 	for _, c := range processes {
-		switch err := c.Rebuild(ctx, name); {
+		switch err := c.Rebuild(ctx, name, partitions...); {
 		case err == nil:
 			doing = append(doing, c)
 		case !errors.Is(err, control.ErrNotHere):
@@ -86,7 +86,7 @@ func (a *app) rebuildTarget(ctx context.Context, name string, shown *rebuildProg
 	if a.embedded && len(processes) > 0 {
 		return true, &exit{exitFailed, "the running `freshet dev` does not deliver to target " + name + " at present; `freshet status` says why"}
 	}
-	return false, a.rebuildAlone(ctx, name, shown)
+	return false, a.rebuildAlone(ctx, name, partitions, shown)
 }
 
 // awaitRebuilt returns when no process rebuilds the target any more.
@@ -122,9 +122,9 @@ func awaitRebuilt(ctx context.Context, doing []*control.Client, name string, sho
 }
 
 // rebuildAlone runs the flow's delivery to the one target until it is rebuilt.
-func (a *app) rebuildAlone(ctx context.Context, name string, shown *rebuildProgress) error {
+func (a *app) rebuildAlone(ctx context.Context, name string, partitions []int32, shown *rebuildProgress) error {
 	o := a.options
-	o.roles, o.targets, o.rebuild = []string{"sink:" + name}, []string{name}, []string{name}
+	o.roles, o.targets, o.rebuild = []string{"sink:" + name}, []string{name}, map[string][]int32{name: partitions}
 	only, err := newApp(o)
 	if err != nil {
 		return err

@@ -144,22 +144,36 @@ func (d *Delivery) startRebuild(ctx context.Context, part *delivered) error {
 	return nil
 }
 
-// rebuildAll begins what was asked for. A partition that was fenced meanwhile is taken anew, and then asked again.
-func (d *Delivery) rebuildAll(ctx context.Context) error {
-	left := false
+// rebuildAsked begins what was asked for. A partition that was fenced meanwhile is taken anew, and then asked again.
+func (d *Delivery) rebuildAsked(ctx context.Context) error {
+	d.mu.Lock()
+	now := d.asked
+	d.mu.Unlock()
+	var again []int32
 	for id, part := range d.parts {
+		if !now.has(id) {
+			continue
+		}
 		err := d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error { return d.startRebuild(ctx, part) })
 		switch {
 		case errors.Is(err, errLeft):
 			d.drop(id)
-			left = true
+			again = append(again, id)
 		case err != nil:
 			return err
 		default:
 			d.seek(part)
 		}
 	}
-	d.asked.Store(left)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.asked != now: // somebody asked meanwhile for more
+	case len(again) > 0:
+		d.asked = &rebuilding{again}
+	default:
+		d.asked = nil
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +43,7 @@ type Delivery struct {
 
 	mu    sync.Mutex // guards parts' fields against Status
 	parts map[int32]*delivered
-	asked atomic.Bool // rebuild everything
+	asked *rebuilding // nil: nothing
 
 	Metrics DeliveryMetrics
 	Pulse   Pulse
@@ -112,22 +113,48 @@ func (d *Delivery) signal() {
 	}
 }
 
-// Rebuild asks for the whole target to be read again from the rows topic. The rows stay visible until each partition
-// is switched.
-func (d *Delivery) Rebuild() {
-	d.asked.Store(true)
+// Rebuild asks for partitions of the target, none named: all, to be read again from the rows topic. The rows stay visible
+// until each partition is switched. Partitions that this replica does not deliver are left to others.
+func (d *Delivery) Rebuild(partitions ...int32) {
+	d.mu.Lock()
+	d.asked = d.asked.and(partitions)
+	d.mu.Unlock()
 	d.signal()
 }
 
 // RebuildAsked reports whether a rebuild was asked for and has not begun.
-func (d *Delivery) RebuildAsked() bool { return d.asked.Load() }
+func (d *Delivery) RebuildAsked() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked != nil
+}
+
+// rebuilding is what is to be rebuilt. It does not change.
+type rebuilding struct {
+	partitions []int32 // empty: all
+}
+
+// and is what r and others ask for together.
+func (r *rebuilding) and(others []int32) *rebuilding {
+	if r == nil || len(others) == 0 {
+		return &rebuilding{others}
+	}
+	if len(r.partitions) == 0 {
+		return &rebuilding{}
+	}
+	return &rebuilding{slices.Concat(r.partitions, others)}
+}
+
+func (r *rebuilding) has(partition int32) bool {
+	return len(r.partitions) == 0 || slices.Contains(r.partitions, partition)
+}
 
 func (d *Delivery) round(ctx context.Context) error {
 	if err := d.reconcile(ctx); err != nil {
 		return err
 	}
-	if d.asked.Load() && len(d.parts) > 0 {
-		if err := d.rebuildAll(ctx); err != nil {
+	if d.RebuildAsked() && len(d.parts) > 0 {
+		if err := d.rebuildAsked(ctx); err != nil {
 			return err
 		}
 	}

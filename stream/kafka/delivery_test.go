@@ -180,6 +180,24 @@ func TestRebuild(t *testing.T) {
 	})
 }
 
+// TestRebuildOfSomePartitions leaves the others as they are.
+func TestRebuildOfSomePartitions(t *testing.T) {
+	play(t, func(s *scene) {
+		s.filled()
+		p := s.start()
+		s.until("all is delivered", func() bool { return len(p.deliver.Status()) == partitions })
+		p.deliver.Rebuild(1)
+		p.deliver.Rebuild(2, 99)
+		s.until("the rebuild began", func() bool { return !p.deliver.RebuildAsked() })
+		s.settle(p)
+		s.expect()
+		got := s.shelf.called("switch")
+		if len(got) != 2 || !strings.HasPrefix(got[0], "switch 1") || !strings.HasPrefix(got[1], "switch 2") {
+			t.Errorf("switched %v", got)
+		}
+	})
+}
+
 // TestRebuildGoesOnAfterAStop: the target remembers how far the stage is.
 func TestRebuildGoesOnAfterAStop(t *testing.T) {
 	play(t, func(s *scene) {

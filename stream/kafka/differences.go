@@ -33,6 +33,8 @@ type Difference struct {
 	Column   string         `json:"column,omitempty"`
 	Held     string         `json:"held,omitempty"`     // version, generation.offset; "" for a missing row
 	Expected string         `json:"expected,omitempty"` // version; "" for an extra row
+	// Partition is the rows topic's that has the row; -1 for an extra row, which none has.
+	Partition int32 `json:"partition"`
 }
 
 // String says the difference on one line.
@@ -53,7 +55,7 @@ func (d Difference) String() string {
 }
 
 // The ledger's keys are a letter, the table's number, the document, and the row's key, so that they sort as targets give
-// their rows; its values what is expected (a letter, the version, eight bytes of each column's fingerprint), or the
+// their rows; its values what is expected (a letter, the version, the partition, eight bytes of each column's fingerprint), or the
 // differences of the row as JSON.
 const (
 	expectedRows = 'e'
@@ -69,6 +71,7 @@ const (
 	ledgerBytes = 4 << 20 // the same in bytes
 	cursorPage  = 1024    // entries of the ledger read at once
 	printed     = 8       // bytes of a column's fingerprint
+	entryHead   = 1 + 8 + 4
 )
 
 // endOfDocument separates document and key; it sorts below what stands for a NUL within the document.
@@ -113,21 +116,22 @@ func (v *verification) table(name string) int {
 }
 
 // expected notes the last record of a row, as they come; applied says whether the target had applied it.
-func (v *verification) expected(w stream.RowWrite, applied bool) error {
+func (v *verification) expected(partition int32, w stream.RowWrite, applied bool) error {
 	key := ledgerKey(expectedRows, v.table(w.Table), w.Document, w.Key)
 	switch {
 	case w.Delete && applied:
 		return v.note(key, nil)
 	case w.Delete:
-		return v.note(key, entryOf(goneUnapplied, w))
+		return v.note(key, entryOf(goneUnapplied, partition, w))
 	case applied:
-		return v.note(key, entryOf(rowApplied, w))
+		return v.note(key, entryOf(rowApplied, partition, w))
 	}
-	return v.note(key, entryOf(rowUnapplied, w))
+	return v.note(key, entryOf(rowUnapplied, partition, w))
 }
 
-func entryOf(state byte, w stream.RowWrite) []byte {
+func entryOf(state byte, partition int32, w stream.RowWrite) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{state}, uint64(w.Version.Pack()))
+	b = binary.BigEndian.AppendUint32(b, uint32(partition))
 	for _, c := range w.Columns {
 		b = append(b, printOf(c)...)
 	}
@@ -137,6 +141,8 @@ func entryOf(state byte, w stream.RowWrite) []byte {
 func versionOf(entry []byte) stream.Version {
 	return stream.Unpack(int64(binary.BigEndian.Uint64(entry[1:])))
 }
+
+func partitionOf(entry []byte) int32 { return int32(binary.BigEndian.Uint32(entry[9:])) }
 
 // printOf is what is kept of a column. The two zeros of a double are one: not every target tells them apart.
 func printOf(v stream.Value) []byte {
@@ -200,7 +206,8 @@ func (v *verification) missingBefore(at *cursor, table string, key []byte) error
 			v.out.Unjudged++
 		case rowApplied:
 			document, of := rowOf(e.Key)
-			if err := v.differs(Difference{Kind: Missing, Table: table, Document: document, Key: of, Expected: versionOf(e.Value).String()}); err != nil {
+			if err := v.differs(Difference{Kind: Missing, Table: table, Document: document, Key: of, Expected: versionOf(e.Value).String(),
+				Partition: partitionOf(e.Value)}); err != nil {
 				return err
 			}
 		}
@@ -212,12 +219,12 @@ func (v *verification) extra(table string, r stream.RowWrite) error {
 		v.out.Unjudged++ // the sweep that ends the first pass is still to come
 		return nil
 	}
-	return v.differs(Difference{Kind: Extra, Table: table, Document: r.Document, Key: r.Key, Held: r.Version.String()})
+	return v.differs(Difference{Kind: Extra, Table: table, Document: r.Document, Key: r.Key, Held: r.Version.String(), Partition: -1})
 }
 
 // judge compares a row with what is expected of it.
 func (v *verification) judge(table string, entry []byte, r stream.RowWrite) error {
-	d := Difference{Table: table, Document: r.Document, Key: r.Key, Held: r.Version.String(), Expected: versionOf(entry).String()}
+	d := Difference{Table: table, Document: r.Document, Key: r.Key, Held: r.Version.String(), Expected: versionOf(entry).String(), Partition: partitionOf(entry)}
 	switch {
 	case entry[0] == goneUnapplied, entry[0] == rowUnapplied && r.Version != versionOf(entry):
 		v.out.Unjudged++
@@ -227,7 +234,7 @@ func (v *verification) judge(table string, entry []byte, r stream.RowWrite) erro
 		return v.differs(d)
 	}
 	var all []Difference
-	prints := entry[1+8:]
+	prints := entry[entryHead:]
 	for i, c := range v.c.Tables[table].Columns {
 		if bytes.Equal(printOf(r.Columns[i]), prints[i*printed:(i+1)*printed]) {
 			continue

@@ -64,7 +64,7 @@ func newComparing(t *testing.T) *comparing {
 // log takes a row's last record, which the target has applied or not.
 func (c *comparing) log(w stream.RowWrite, applied bool) {
 	c.Helper()
-	if err := c.v.expected(w, applied); err != nil {
+	if err := c.v.expected(0, w, applied); err != nil {
 		c.Fatal(err)
 	}
 }

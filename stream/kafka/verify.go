@@ -182,7 +182,7 @@ func (v *verification) take(r *kgo.Record) error {
 	if err != nil {
 		return unreadable(r, err)
 	}
-	return v.expected(w, r.Offset < v.applied[r.Partition])
+	return v.expected(r.Partition, w, r.Offset < v.applied[r.Partition])
 }
 
 // forgive takes differences back whose rows have records from at on.
