@@ -33,6 +33,11 @@ func (t *Tx) Finish() (*Output, error) {
 			return nil, err
 		}
 	}
+	if t.purge {
+		if err := t.dropUnused(); err != nil {
+			return nil, err
+		}
+	}
 	if len(t.ov.written) > 0 || t.next >= 0 {
 		t.see()
 		t.ov.put([]byte{keyStats}, encode(t.stats))

@@ -23,6 +23,10 @@ type Tx struct {
 	later   []stream.Fingerprint // those of them that stay in it
 	change  stream.Change        // being folded
 	glanced *stream.Record       // the last one of which only the image was read
+
+	purge      bool // a document is forgotten
+	purged     []stream.Fingerprint
+	morePurges bool
 }
 
 // document is a document as the transaction sees it.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -168,6 +169,14 @@ func (r *recentValues) put(k stream.Fingerprint, v stream.Value) {
 		r.order = r.order[1:]
 		r.bytes -= valueSize(r.byKey[old])
 		delete(r.byKey, old)
+	}
+}
+
+func (r *recentValues) drop(k stream.Fingerprint) {
+	if v, ok := r.byKey[k]; ok {
+		delete(r.byKey, k)
+		r.order = slices.DeleteFunc(r.order, func(o stream.Fingerprint) bool { return o == k })
+		r.bytes -= valueSize(v)
 	}
 }
 

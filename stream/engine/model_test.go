@@ -158,7 +158,7 @@ var texts = []string{"title=A body=red,green", "body=red,green title=A", "title=
 
 // stepOf is one step of a random history.
 type stepOf struct {
-	kind string // commit, abort, release, restart, program
+	kind string // commit, abort, forget, release, restart, program
 	n    int    // of records
 }
 
@@ -178,7 +178,7 @@ func drawHistory(t *rapid.T) history {
 		}
 		h.writes = append(h.writes, write{rapid.SampledFrom([]string{"a", "b", "c", "a'"}).Draw(t, "key"), rapid.SampledFrom(texts).Draw(t, "text")})
 	}
-	kinds := []string{"commit", "commit", "commit", "abort", "release", "restart", "program"}
+	kinds := []string{"commit", "commit", "commit", "abort", "forget", "release", "restart", "program"}
 	for range rapid.IntRange(1, 16).Draw(t, "steps") {
 		h.steps = append(h.steps, stepOf{rapid.SampledFrom(kinds).Draw(t, "kind"), rapid.IntRange(0, 5).Draw(t, "n")})
 	}
@@ -212,10 +212,21 @@ func (h history) run(s *scene) (err error) {
 	}
 	m := newModel()
 	m.version = s.program.version
-	for _, w := range h.writes {
+	for i, w := range h.writes {
+		m.forget(s.forgets, int64(i))
 		m.fold(w)
 	}
+	m.forget(s.forgets, int64(len(h.writes)))
 	return m.expect(p)
+}
+
+// forget folds what was forgotten once so many records were read.
+func (m *model) forget(all []forgetting, at int64) {
+	for _, f := range all {
+		if f.at == at {
+			m.fold(write{f.key, "-"})
+		}
+	}
 }
 
 func (s *scene) play(p *part, st stepOf, writes []write) error {
@@ -225,6 +236,16 @@ func (s *scene) play(p *part, st stepOf, writes []write) error {
 		return err
 	case "abort":
 		return s.abort(p, writes, st.n > 2)
+	case "forget": // aborted first, now and then
+		s.forget = []string{"a", "b", "c"}[st.n%3]
+		defer func() { s.forget = "" }()
+		if st.n > 3 {
+			if err := s.abort(p, writes, true); err != nil {
+				return err
+			}
+		}
+		_, err := s.commit(p, writes, st.n)
+		return err
 	case "release":
 		s.op.release([]string{"slow1", "slow2"}[st.n%2])
 	case "restart":

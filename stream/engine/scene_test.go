@@ -32,6 +32,15 @@ type scene struct {
 	now     int64
 	budget  time.Duration
 	ran     []string // every durable step: rows and entries of the last commit
+
+	forget  string       // the document that transactions forget; "": none
+	forgets []forgetting // those that were committed
+}
+
+// forgetting is a document that was forgotten once so many records were read.
+type forgetting struct {
+	key string
+	at  int64
 }
 
 type part struct {
@@ -137,6 +146,12 @@ func (s *scene) begin(p *part, writes []write, backlog int) (*engine.Tx, error) 
 			return nil, err
 		}
 	}
+	if s.forget != "" {
+		tx.Purge()
+		if _, err := tx.Forget("book/" + s.forget); err != nil {
+			return nil, err
+		}
+	}
 	if err := tx.Reevaluate(s.ctx, s.ev, backlog); err != nil {
 		return nil, err
 	}
@@ -189,6 +204,11 @@ func (s *scene) commit(p *part, writes []write, backlog int) (*engine.Output, er
 	s.totals.Add(out.Counts)
 	p.counts.Add(out.Counts)
 	p.next += int64(len(writes))
+	if s.forget != "" {
+		s.forgets = append(s.forgets, forgetting{s.forget, p.next})
+		memos, _ := tx.Purged()
+		s.ev.Drop(memos)
+	}
 	return out, s.check(p)
 }
 

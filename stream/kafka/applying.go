@@ -66,7 +66,9 @@ func (p *Processor) mayRunAhead(all []*written) bool {
 			return false
 		}
 	}
-	return true
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.forgets) == 0
 }
 
 // wait returns when what was committed for a partition is in its store and the partition knows it.

@@ -106,6 +106,7 @@ func (p *Processor) close(id int32) {
 	delete(p.parts, id)
 	p.disk[id] = o.applied
 	p.mu.Unlock()
+	p.unforgotten(id)
 	o.part.Close()
 	o.release()
 	if err := o.store.Close(); err != nil {

@@ -107,7 +107,8 @@ type Processor struct {
 	parts     map[int32]*owned
 	opened    []*opening
 	standbys  map[int32]*standby
-	disk      map[int32]int64 // how far the stores are that are not open: the offset of the last progress record
+	forgets   map[int32][]*forgetting // by partition; see Forget
+	disk      map[int32]int64         // how far the stores are that are not open: the offset of the last progress record
 	published []PartitionStatus
 
 	probed  time.Time // when a rebalance was asked for last
@@ -151,7 +152,8 @@ type owned struct {
 func NewProcessor(c ProcessorConfig) *Processor {
 	c.defaults()
 	return &Processor{c: c, log: c.Cluster.Log, wake: make(chan struct{}, 1), take: min(c.MaxPoll, evaluateAtOnce),
-		turns: make(chan struct{}, runtime.GOMAXPROCS(0)), parts: map[int32]*owned{}, standbys: map[int32]*standby{}, disk: map[int32]int64{}}
+		turns: make(chan struct{}, runtime.GOMAXPROCS(0)), parts: map[int32]*owned{}, standbys: map[int32]*standby{}, disk: map[int32]int64{},
+		forgets: map[int32][]*forgetting{}}
 }
 
 // disks are stores that can tell how far they were when they were closed.
@@ -358,5 +360,6 @@ func (p *Processor) stop(partition int32, cause error) {
 	o.failure = cause
 	p.mu.Unlock()
 	p.gts.Client().PauseFetchPartitions(map[string][]int32{p.c.Topics.Source: {partition}})
+	p.unforgotten(partition)
 	p.log.Error("partition stopped; nothing of it is lost", "flow", p.c.Topics.Flow, "partition", partition, "error", cause)
 }

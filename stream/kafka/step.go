@@ -17,15 +17,16 @@ const reevaluateAtOnce = 256
 
 // round is the work of one transaction, by partition.
 type round struct {
-	mu   sync.Mutex // guards txs while partitions are folded
-	txs  map[int32]*engine.Tx
-	from map[int32]*owned
+	mu      sync.Mutex // guards txs and forgets while partitions are folded
+	txs     map[int32]*engine.Tx
+	forgets map[int32][]*forgetting
+	from    map[int32]*owned
 }
 
 // step folds records, evaluates within the budget, and commits. Evaluations that are not finished by then go on in the
 // background: their documents are committed as pending.
 func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
-	r := &round{txs: map[int32]*engine.Tx{}, from: map[int32]*owned{}}
+	r := &round{txs: map[int32]*engine.Tx{}, forgets: map[int32][]*forgetting{}, from: map[int32]*owned{}}
 	for id, o := range p.parts {
 		if o.failure == nil {
 			r.from[id] = o
@@ -102,7 +103,8 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 		if err := o.part.Resume(ctx, p.c.Evaluator, p.c.PendingBytes/(len(r.from)+1)); err != nil {
 			return err
 		}
-		if len(byPartition[id]) == 0 && o.part.Backlog() == 0 && !p.passDue(o) {
+		forgets := p.forgetsOf(id)
+		if len(byPartition[id])+len(forgets) == 0 && o.part.Backlog() == 0 && !p.passDue(o) {
 			return nil
 		}
 		tx := r.tx(id)
@@ -110,6 +112,9 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 			if err := tx.Fold(rec); err != nil {
 				return err
 			}
+		}
+		if err := r.forget(id, tx, forgets); err != nil {
+			return err
 		}
 		if err := tx.Reevaluate(ctx, p.c.Evaluator, reevaluateAtOnce); err != nil {
 			return err

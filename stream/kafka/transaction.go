@@ -37,6 +37,7 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 		return p.breakOff(ctx, r, broken)
 	}
 	if len(all) == 0 {
+		p.answer(r)
 		return nil
 	}
 	p.begun = time.Now()
@@ -51,7 +52,11 @@ func (p *Processor) commit(ctx context.Context, r *round) error {
 	p.c.At("F11")
 	p.aborts = 0
 	p.Metrics.Commits.Add(1)
-	return p.apply(all)
+	if err := p.apply(all); err != nil {
+		return err
+	}
+	p.answer(r) // applied: no round runs ahead while something is to be forgotten
+	return nil
 }
 
 // transact asks the brokers for one transaction. failure is why it was aborted, when what was written was refused; after an
