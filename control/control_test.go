@@ -111,6 +111,18 @@ func (p *process) source(s control.Stores) control.Source {
 			h := stream.Hit{RowID: stream.RowID{Document: "page/a.md", Key: "k"}, Distance: 0.5, Columns: []stream.Entry{{Key: "text", Value: stream.StringOf(q.Text)}}}
 			return control.SearchResult{Target: q.Target, Table: "pages", Column: "v", Hits: []control.Hit{control.HitOf(h)}}, nil
 		},
+		Forget: func(_ context.Context, document string) (control.Forgotten, error) {
+			if document == "page/none.md" {
+				return control.Forgotten{}, control.ErrNotHere
+			}
+			return control.Forgotten{Document: document, Rows: map[string]int64{"pages": 2}, Until: 7}, nil
+		},
+		Shown: func(_ context.Context, _, document string) (int64, error) {
+			if document != "page/a & b.md" {
+				return 0, nil
+			}
+			return 3, nil
+		},
 		Rebuild: func(target string, partitions []int32) error {
 			if target != "local" {
 				return control.ErrNotHere
@@ -203,6 +215,16 @@ func TestActions(t *testing.T) {
 	}
 	if err := c.Rebuild(t.Context(), "away"); !errors.Is(err, control.ErrNotHere) {
 		t.Errorf("rebuild of a target elsewhere: %v", err)
+	}
+	f, err := c.Forget(t.Context(), "page/a & b.md")
+	if err != nil || f.Document != "page/a & b.md" || f.Rows["pages"] != 2 || f.Until != 7 {
+		t.Errorf("forget: %+v, %v", f, err)
+	}
+	if _, err := c.Forget(t.Context(), "page/none.md"); !errors.Is(err, control.ErrNotHere) {
+		t.Errorf("forget an unknown document: %v", err)
+	}
+	if s, err := c.Shown(t.Context(), "local", "page/a & b.md"); err != nil || s != (control.Shown{Target: "local", Rows: 3}) {
+		t.Errorf("shown: %+v, %v", s, err)
 	}
 	r, err := c.Search(t.Context(), control.SearchQuery{Target: "local", Text: "a & b", K: 3})
 	if err != nil || len(r.Hits) != 1 || r.Hits[0].Columns["text"].Str() != "a & b" {

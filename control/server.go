@@ -65,6 +65,8 @@ func (s *Server) handler(at net.Addr) http.Handler {
 	mux.HandleFunc("GET /v1/documents", s.documents)
 	mux.HandleFunc("GET /v1/search", s.search)
 	mux.HandleFunc("POST /v1/rebuild", s.rebuild)
+	mux.HandleFunc("POST /v1/forget", s.forget)
+	mux.HandleFunc("GET /v1/shown", s.shown)
 	mux.Handle("GET /metrics", s.metrics.handler(s.source))
 	mux.HandleFunc("GET /livez", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)

@@ -22,6 +22,10 @@ type Source struct {
 	// Rebuild begins to rebuild those of the partitions, none named: all, that the process delivers; ErrNotHere when it does
 	// not deliver to the target.
 	Rebuild func(target string, partitions []int32) error
+	// Forget deletes a document; ErrNotHere when the process does not hold it.
+	Forget func(ctx context.Context, document string) (Forgotten, error)
+	// Shown reads a target back and counts the rows of a document; ErrNotHere when the process does not deliver to it.
+	Shown func(ctx context.Context, target, document string) (rows int64, err error)
 }
 
 // Loop is a loop of the process: the processor's, or the delivery to a target.

@@ -143,6 +143,8 @@ func (d *desk) checkWrongUsage() {
 		{"--limit -1", []string{"verify", "local", "--limit", "-1"}},
 		{"--limit 0", []string{"documents", "list", "--limit", "0"}},
 		{"which document?", []string{"documents", "show"}},
+		{"which document?", []string{"forget"}},
+		{"no process of flow handbook runs", []string{"forget", "page/install.md", "--yes"}},
 		{"which document?", []string{"try"}},
 		{"nothing was done", []string{"reset"}},
 		{"unknown flag", []string{"status", "--wach"}},
@@ -173,10 +175,26 @@ func TestCommandsWhileDevRuns(t *testing.T) {
 	d.want(exitUsage, []string{"1 processes of flow handbook run; stop them first"}, "reset", "--yes")
 	d.want(exitUsage, []string{"`freshet dev` runs flow handbook", "stop it first"}, "verify", "local")
 	d.checkMetrics()
+	d.checkForget()
 	stop()
 	if exists(filepath.Join(d.dir, ".freshet", "handbook", "control.addr")) {
 		t.Error("the address stays after a clean stop")
 	}
+}
+
+// checkForget has a document forgotten in both forms, and refused.
+func (d *desk) checkForget() {
+	d.Helper()
+	d.want(exitFailed, []string{"there is no document page/none.md"}, "forget", "page/none.md", "--yes")
+	d.want(exitUsage, []string{"nothing was done; to forget document page/install.md"}, "forget", "page/install.md")
+	var r forgetReport
+	d.json(&r, "forget", "forget", "page/install.md", "--yes")
+	if r.Document != "page/install.md" || r.Rows["chunks"] != 2 || r.Memos != 2 || r.Input == 0 || len(r.Unreached) != 3 ||
+		len(r.Targets) != 1 || r.Targets[0].Target != "local" || r.Targets[0].Rows != 0 {
+		d.Errorf("got %+v", r)
+	}
+	d.want(exitFailed, []string{"there is no document page/install.md"}, "documents", "show", "page/install.md")
+	d.want(exitDone, []string{"target     local: caught up", "chunks: 1 rows"}, "status")
 }
 
 func (d *desk) checkMetrics() {

@@ -64,7 +64,7 @@ func (a *app) addressFile() string { return filepath.Join(a.dataDir, "control.ad
 
 func (a *app) controlSource() control.Source {
 	s := control.Source{Status: a.status, Loops: a.loops, Missing: a.missing, Stores: control.NoStores{},
-		Search: a.searchHere, Rebuild: a.rebuildHere}
+		Search: a.searchHere, Rebuild: a.rebuildHere, Forget: a.forgetHere, Shown: a.shownHere}
 	if a.processor != nil {
 		s.Stores = a.processor
 	}

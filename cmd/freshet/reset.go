@@ -62,8 +62,13 @@ func newReset(c *common) *cobra.Command {
 // confirmed asks for the flow's name.
 func confirmed(in io.Reader, out io.Writer, name string) bool {
 	fmt.Fprintf(out, "This deletes what flow %s has computed; models are called again for everything. Type the flow's name to go on: ", name)
+	return answered(in, name)
+}
+
+// answered reads one line, which must be the word that was asked for.
+func answered(in io.Reader, word string) bool {
 	line, err := bufio.NewReader(in).ReadString('\n')
-	return (err == nil || err == io.EOF) && strings.TrimSpace(line) == name
+	return (err == nil || err == io.EOF) && strings.TrimSpace(line) == word
 }
 
 func (a *app) reset(ctx context.Context) (done resetDone, err error) {
