@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
 )
 
 //go:embed qdrant_front.py
@@ -62,6 +64,34 @@ func (s *QdrantServer) Start(t testing.TB) {
 	must(t, s.start(t.Context()))
 }
 
+// Hold holds the next upsert to a collection up, as a host or a network may, and returns the port of the client whose it is. It is done
+// when release is called.
+func (s *QdrantServer) Hold(ctx context.Context, collection string) (port int, release func() error, err error) {
+	hold, held := filepath.Join(s.data(), "hold"), filepath.Join(s.data(), "held")
+	if err := os.WriteFile(hold+".new", []byte(collection), 0o644); err != nil {
+		return 0, nil, err
+	}
+	if err := os.Rename(hold+".new", hold); err != nil {
+		return 0, nil, err
+	}
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := os.ReadFile(held)
+		if err == nil {
+			port, err = strconv.Atoi(string(text))
+			return port, func() error { return os.Remove(held) }, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, nil, fmt.Errorf("no upsert to collection %s came: %w", collection, ctx.Err())
+		}
+	}
+}
+
+func (s *QdrantServer) data() string { return filepath.Join(s.dir, "data") }
+
 func (s *QdrantServer) close() {
 	s.process.kill()
 	_ = os.RemoveAll(s.dir)
@@ -99,7 +129,7 @@ func (s *QdrantServer) start(ctx context.Context) error {
 	if err := os.WriteFile(front, qdrantFront, 0o644); err != nil {
 		return fmt.Errorf("write the front: %w", err)
 	}
-	args := []string{front, "--data", filepath.Join(s.dir, "data"), "--port", fmt.Sprint(s.port), "--version", s.options.Version}
+	args := []string{front, "--data", s.data(), "--port", fmt.Sprint(s.port), "--version", s.options.Version}
 	if s.options.APIKeyFile != "" {
 		args = append(args, "--api-key-file", s.options.APIKeyFile)
 	}

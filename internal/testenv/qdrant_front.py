@@ -4,6 +4,9 @@ speaks it, over the stubs of Qdrant's Python client. It is no Qdrant server: one
 An update is in the engine's write-ahead log before its answer is given. Whatever the front does not know is refused.
 
     qdrant_front.py --data DIR --port N --version V [--api-key-file F] [--tls-cert F --tls-key F]
+
+In DIR/hold a test names the collection of which the next upsert is to be held up. Then DIR/held says, by the port that its client
+has, whose it is; the upsert is done when that file is gone.
 """
 import argparse
 import concurrent.futures
@@ -12,6 +15,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 import types
 
 # The client package itself would load its whole HTTP side; only its stubs are wanted.
@@ -50,11 +54,15 @@ def invalid(text):
     return Refusal(grpc.StatusCode.INVALID_ARGUMENT, text)
 
 
+caller = threading.local()
+
+
 def answered(method):
     """Turns what goes wrong into a status."""
 
     def wrapped(self, request, context):
         try:
+            caller.peer = context.peer()
             return method(self, request)
         except Refusal as r:
             context.abort(r.code, r.text)
@@ -314,7 +322,9 @@ class Front(col_service.CollectionsServicer, pts_service.PointsServicer, health_
         os.makedirs(data, exist_ok=True)
         for name in os.listdir(data):
             place = os.path.join(data, name)
-            if os.path.exists(os.path.join(place, "created")):
+            if not os.path.isdir(place):
+                os.unlink(place)
+            elif os.path.exists(os.path.join(place, "created")):
                 c = Collection(place)
                 self.all[c.request.collection_name] = c
             else:
@@ -394,8 +404,24 @@ class Front(col_service.CollectionsServicer, pts_service.PointsServicer, health_
         only = filtered(request.update_filter) if request.HasField("update_filter") else None
         if request.update_mode:
             raise invalid("the front does not know update modes")
+        self.hold_up(request.collection_name)
         c.update(edge.UpdateOperation.upsert_points(points, condition=only))
         return done()
+
+    def hold_up(self, collection):
+        hold, held = os.path.join(self.data, "hold"), os.path.join(self.data, "held")
+        try:
+            with open(hold) as f:
+                if f.read() != collection:
+                    return
+            os.unlink(hold)
+        except FileNotFoundError:  # nobody asks, or another upsert was first
+            return
+        with open(held + ".new", "w") as f:
+            f.write(caller.peer.rsplit(":", 1)[1])
+        os.rename(held + ".new", held)
+        while os.path.exists(held):
+            time.sleep(0.005)
 
     def delete_points(self, request):
         c = self.find(request.collection_name)

@@ -3,6 +3,7 @@ package torture
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -80,13 +81,14 @@ func (r *rig) settle(t *testing.T) {
 
 // check compares what is there when nothing is left to do: each target with the model of the source, and, row by row with versions and
 // vectors, with the rows topic; and no replica's state diverged from what is committed.
-func (r *rig) check(t *testing.T, l *load) {
+func (r *rig) check(t *testing.T, b *background) {
 	t.Helper()
-	topic, want := r.rowsTopic(t), l.model()
+	topic, want := r.rowsTopic(t), b.load.model()
+	b.report(t, topic.deleted)
 	if len(want) == 0 {
 		t.Fatal("the source is empty in the end: the comparison says nothing")
 	}
-	for _, v := range r.views(t) {
+	for _, v := range r.targets {
 		held, err := v.rows(t.Context(), true)
 		if err != nil {
 			t.Fatal(err)
@@ -97,7 +99,16 @@ func (r *rig) check(t *testing.T, l *load) {
 		}
 		slices.Sort(got)
 		differ(t, v.name()+" and the model of the source", got, want)
-		differ(t, v.name()+" and the rows topic", exact(held), topic)
+		differ(t, v.name()+" and the rows topic", exact(held), topic.lines)
+		at, err := v.applied(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for p, end := range topic.ends {
+			if at[p] < end {
+				t.Errorf("%s says that partition %d is applied below offset %d, and holds rows up to %d", v.name(), p, at[p], end)
+			}
+		}
 	}
 	for _, x := range r.replicas {
 		if s, ok := x.status(t.Context()); ok && s.Divergences > 0 {
@@ -143,8 +154,15 @@ var tables = map[string]stream.Table{
 	"chunks": {Name: "chunks", Columns: []stream.Field{{Name: "embedding"}, {Name: "id"}, {Name: "rev"}, {Name: "text"}}},
 }
 
+// history is what a flow's rows topic says.
+type history struct {
+	lines   []string           // of the rows that there are in the end
+	ends    map[int32]int64    // by partition, the offset after the last record
+	deleted map[string][]int64 // by identity, the versions of deletes
+}
+
 // rowsTopic reads the flow's rows topic to its end: the last record of each row decides.
-func (r *rig) rowsTopic(t *testing.T) []string {
+func (r *rig) rowsTopic(t *testing.T) history {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -162,8 +180,9 @@ func (r *rig) rowsTopic(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	last := map[stream.RowID]row{}
+	rows := map[stream.RowID]row{}
 	at := map[int32]int64{}
+	h := history{ends: map[int32]int64{}, deleted: map[string][]int64{}}
 	for !reached(at, ends[topic]) {
 		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
@@ -174,18 +193,18 @@ func (r *rig) rowsTopic(t *testing.T) []string {
 			if rec.Attrs.IsControl() {
 				return
 			}
-			if id, s, deleted := decode(t, rec); deleted {
-				delete(last, id)
+			h.ends[rec.Partition] = rec.Offset + 1
+			id, s, deleted := decode(t, rec)
+			if deleted {
+				h.deleted[s.identity()] = append(h.deleted[s.identity()], s.version)
+				delete(rows, id)
 			} else {
-				last[id] = s
+				rows[id] = s
 			}
 		})
 	}
-	rows := make([]row, 0, len(last))
-	for _, s := range last {
-		rows = append(rows, s)
-	}
-	return exact(rows)
+	h.lines = exact(slices.Collect(maps.Values(rows)))
+	return h
 }
 
 func reached(at map[int32]int64, ends map[int32]kadm.ListedOffset) bool {
@@ -207,9 +226,9 @@ func decode(t *testing.T, rec *kgo.Record) (id stream.RowID, s row, deleted bool
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Delete {
-		return w.RowID, s, true
-	}
 	w.Version = stream.Version{Generation: 1, Offset: rec.Offset}
+	if w.Delete {
+		return w.RowID, row{table: w.Table, document: w.Document, key: w.Key, version: w.Version.Pack()}, true
+	}
 	return w.RowID, rowOf(w), false
 }

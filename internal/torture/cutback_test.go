@@ -10,7 +10,7 @@ import (
 
 // TestCutBack: a change A to B is cut down half-way, and the source is back at A before the restart (F31).
 func TestCutBack(t *testing.T) {
-	r := newRig(t, 10*time.Second, testenv.SharedKafka(t))
+	r := newRig(t, 10*time.Second, []maker{newPostgres}, testenv.SharedKafka(t))
 	x := r.replica(t, 0, "all")
 	l := newLoad(t, r, 1, 1, 1, 1)
 	write := func(e edition) {
@@ -18,7 +18,7 @@ func TestCutBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	view := r.postgres(t)
+	view := r.targets[0]
 	held := func() []string {
 		rows, err := view.rows(t.Context(), true)
 		if err != nil {

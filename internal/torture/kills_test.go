@@ -26,12 +26,12 @@ type torment struct {
 	kills  int
 }
 
-// three gives the rig its replicas: all of them process and deliver, and the first owns the SQLite file.
+// three gives the rig its replicas: all of them process and deliver, and the first owns what one process writes.
 func (r *rig) three(t *testing.T) {
 	t.Helper()
-	r.replica(t, 0, "process", "sink:db", "sink:kept", "sink:file")
-	r.replica(t, 1, "process", "sink:db", "sink:kept")
-	r.replica(t, 2, "process", "sink:db", "sink:kept")
+	for n := range 3 {
+		r.replica(t, n, r.roles(n == 0)...)
+	}
 	for _, x := range r.replicas {
 		x.start(t, "")
 	}
@@ -105,11 +105,26 @@ func (m *torment) broker() {
 	m.counts["broker"]++
 }
 
+// server kills the server of one of the targets.
+func (m *torment) server() {
+	m.t.Helper()
+	var names []string
+	all := map[string]server{}
+	for _, v := range m.targets {
+		if s, ok := v.(server); ok {
+			names, all[v.name()] = append(names, v.name()), s
+		}
+	}
+	name := names[m.random.IntN(len(names))]
+	all[name].restart(m.t)
+	m.counts["server of "+name]++
+}
+
 // TestKills kills three replicas again and again while documents change: inside open transactions, at every named point,
 // in the middle of a restore and at random; the broker too. Readers watch. In the end the targets must hold what the source
 // says, what the rows topic says, and what an uninterrupted run gives.
 func TestKills(t *testing.T) {
-	r := newRig(t, 5*time.Second, testenv.Kafka(t, testenv.KafkaOptions{}))
+	r := newRig(t, 5*time.Second, every, testenv.Kafka(t, testenv.KafkaOptions{}))
 	kills := number("FRESHET_KILLS", 60) * 3 / 4
 	m := r.torment(t, kills, 12)
 	for _, point := range append(points, "F14") {
@@ -126,7 +141,7 @@ func TestKills(t *testing.T) {
 // TestKillsOfBrokers does the same where three brokers keep the topics, and kills brokers more often: leaders and
 // coordinators move (F19, F20).
 func TestKillsOfBrokers(t *testing.T) {
-	r := newRig(t, 5*time.Second, testenv.KafkaCluster(t, testenv.KafkaOptions{})...)
+	r := newRig(t, 5*time.Second, every, testenv.KafkaCluster(t, testenv.KafkaOptions{})...)
 	kills := number("FRESHET_KILLS", 60)
 	r.torment(t, kills-kills*3/4, 4)
 }
@@ -149,8 +164,7 @@ func (r *rig) torment(t *testing.T, kills, brokerEvery int) *torment {
 		case turn%2 == 0:
 			m.inside()
 		case turn%10 == 5:
-			m.store.restart(t)
-			m.counts["store"]++
+			m.server()
 		case turn%16 == 3:
 			m.restoring()
 		case turn%4 == 1 || len(named) > (kills-m.kills)/2:
@@ -164,7 +178,7 @@ func (r *rig) torment(t *testing.T, kills, brokerEvery int) *torment {
 	b.quiet()
 	r.settle(t)
 	b.close()
-	r.check(t, l)
+	r.check(t, b)
 	t.Logf("%d kills %v; %d replicas gave up while brokers were down; %d changes", m.kills, m.counts, r.excused, l.sent.Load())
 	return m
 }
@@ -176,17 +190,16 @@ func (r *rig) compare(t *testing.T) {
 	calm.name = r.name + "_calm"
 	calm.replicas = nil
 	calm.dir = t.TempDir()
-	calm.store = newStore(t, calm.dir)
-	calm.file = calm.flowFile(t, calm.name)
+	calm.declare(t, []maker{newPostgres})
 	calm.finish(t)
-	want, err := calm.postgres(t).rows(t.Context(), true)
+	want, err := calm.targets[0].rows(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(want) == 0 {
 		t.Fatal("the uninterrupted run gave no rows: the comparison says nothing")
 	}
-	for _, v := range r.views(t) {
+	for _, v := range r.targets {
 		got, err := v.rows(t.Context(), true)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,6 +16,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", strconv.Itoa(len(every))) // zombies stand still most of the time
 	code := testenv.Main(m)
 	_ = os.RemoveAll(built.dir) // of the temporary directory
 	os.Exit(code)

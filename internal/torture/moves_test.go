@@ -16,7 +16,7 @@ const eachCommits = 1000
 // TestMoves moves partitions to and fro under load: a replica leaves cleanly, dies or stands still, and comes back. After
 // each move each of those that run commits a thousand changes.
 func TestMoves(t *testing.T) {
-	r := newRig(t, 3*time.Second, testenv.SharedKafka(t))
+	r := newRig(t, 3*time.Second, swift, testenv.SharedKafka(t))
 	random, seed := chance(t)
 	r.three(t)
 	l := newLoad(t, r, seed, 600, 2, 1200)
@@ -41,7 +41,7 @@ func TestMoves(t *testing.T) {
 	b.quiet()
 	r.settle(t)
 	b.close()
-	r.check(t, l)
+	r.check(t, b)
 	t.Logf("%d moves, %d changes", moves, l.sent.Load())
 }
 

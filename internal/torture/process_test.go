@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,33 +74,51 @@ func (p *process) stopped() bool {
 
 // address finds where the process listens: the control HTTP is all that it serves.
 func (p *process) address() (string, bool) {
-	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
-	links, err := os.ReadDir(proc + "fd")
-	if err != nil {
-		return "", false
-	}
-	sockets := map[string]bool{}
-	for _, l := range links {
-		to, _ := os.Readlink(filepath.Join(proc, "fd", l.Name())) // it may be closed by now
-		if inode, ok := strings.CutPrefix(to, "socket:["); ok {
-			sockets[strings.TrimSuffix(inode, "]")] = true
-		}
-	}
-	table, err := os.ReadFile(proc + "net/tcp")
-	if err != nil {
-		return "", false
-	}
-	for line := range strings.Lines(string(table)) {
-		const listening = "0A"
-		f := strings.Fields(line)
-		if len(f) > 9 && f[3] == listening && sockets[f[9]] {
-			var port int
-			if _, err := fmt.Sscanf(f[1][strings.Index(f[1], ":")+1:], "%X", &port); err == nil {
-				return fmt.Sprintf("127.0.0.1:%d", port), true
-			}
+	const listening = "0A"
+	for _, s := range p.sockets() {
+		if s.state == listening {
+			return fmt.Sprintf("127.0.0.1:%d", s.port), true
 		}
 	}
 	return "", false
+}
+
+// has reports whether the process has a socket on a port of its side.
+func (p *process) has(port int) bool {
+	return slices.ContainsFunc(p.sockets(), func(s socket) bool { return s.port == port })
+}
+
+// socket is one of TCP: its port here, and its state as Linux writes it.
+type socket struct {
+	port  int
+	state string
+}
+
+// sockets are those of the process, none when it has ended.
+func (p *process) sockets() (all []socket) {
+	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
+	links, err := os.ReadDir(proc + "fd")
+	if err != nil {
+		return nil
+	}
+	own := map[string]bool{}
+	for _, l := range links {
+		to, _ := os.Readlink(filepath.Join(proc, "fd", l.Name())) // it may be closed by now
+		if inode, ok := strings.CutPrefix(to, "socket:["); ok {
+			own[strings.TrimSuffix(inode, "]")] = true
+		}
+	}
+	table, _ := os.ReadFile(proc + "net/tcp") // it may have ended
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		if len(f) > 9 && own[f[9]] {
+			s := socket{state: f[3]}
+			if _, err := fmt.Sscanf(f[1][strings.Index(f[1], ":")+1:], "%X", &s.port); err == nil {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
 }
 
 // tail keeps the last of what is written to it.

@@ -3,6 +3,7 @@ package torture
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -10,38 +11,90 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// reader polls a target throughout and remembers the highest version seen of each row.
+// reader polls a target throughout and remembers the highest version seen of each row, and how far each partition was.
 type reader struct {
-	view    view
+	view    target
 	highest map[string]int64
+	last    map[string]bool    // rows of the last poll
+	back    map[string][]again // to be judged by the rows topic
+	at      map[int32]int64
 	polls   int
 	faults  []string
 }
 
-// poll reads everything in one snapshot. It finds a version that fell, and a document of which only a part is visible:
-// rows of different revisions, or another number of chunks than its row says.
+// again says that a row was not there and then there again: its versions before and after. There must be a delete in between.
+type again struct{ was, is int64 }
+
+func newReader(v target) *reader {
+	return &reader{view: v, highest: map[string]int64{}, last: map[string]bool{}, back: map[string][]again{}, at: map[int32]int64{}}
+}
+
+// poll reads everything. It finds a version or a stored offset that fell, rows that came back, and, in one snapshot, a document of which
+// only a part is visible: rows of different revisions, or another number of chunks than its row says.
 func (r *reader) poll(ctx context.Context) error {
 	all, err := r.view.rows(ctx, false)
-	if stream.KindOf(err) == stream.Transient && !r.view.whole() {
-		return nil // its server was killed, and will be back
-	}
 	if err != nil || all == nil {
-		return err
+		return r.excused(err)
 	}
 	r.polls++
+	now := map[string]bool{}
 	byDocument := map[string][]row{}
 	for _, s := range all {
 		byDocument[s.document] = append(byDocument[s.document], s)
-		if s.version < r.highest[s.identity()] {
-			r.faults = append(r.faults, fmt.Sprintf("%s: %s fell from version %d to %d", r.view.name(), s.identity(), r.highest[s.identity()], s.version))
+		id := s.identity()
+		now[id] = true
+		if s.version < r.highest[id] {
+			r.fault("%s fell from version %d to %d", id, r.highest[id], s.version)
 		}
-		r.highest[s.identity()] = s.version
+		if r.highest[id] > 0 && !r.last[id] {
+			r.back[id] = append(r.back[id], again{r.highest[id], s.version})
+		}
+		r.highest[id] = max(r.highest[id], s.version)
 	}
+	r.last = now
 	if r.view.whole() {
 		for document, rows := range byDocument {
 			r.whole(document, rows)
 		}
 	}
+	return r.offsets(ctx)
+}
+
+// excused forgives what a killed server causes: it will be back.
+func (r *reader) excused(err error) error {
+	if _, ok := r.view.(server); ok && stream.KindOf(err) == stream.Transient {
+		return nil
+	}
+	return err
+}
+
+func (r *reader) fault(format string, args ...any) {
+	r.faults = append(r.faults, r.view.name()+": "+fmt.Sprintf(format, args...))
+}
+
+// judge finds rows that came back though nothing wrote them anew. deleted are the versions of all deletes of a row, in order.
+func (r *reader) judge(deleted map[string][]int64) {
+	for id, all := range r.back {
+		for _, a := range all {
+			if n, _ := slices.BinarySearch(deleted[id], a.was); n == len(deleted[id]) || deleted[id][n] > a.is {
+				r.fault("%s was gone after version %d, and came back as version %d without a delete in between", id, a.was, a.is)
+			}
+		}
+	}
+}
+
+// offsets finds one that fell.
+func (r *reader) offsets(ctx context.Context) error {
+	at, err := r.view.applied(ctx)
+	if err != nil {
+		return r.excused(err)
+	}
+	for p, was := range r.at {
+		if at[p] < was {
+			r.fault("partition %d fell from offset %d to %d", p, was, at[p])
+		}
+	}
+	r.at = at
 	return nil
 }
 
@@ -57,7 +110,7 @@ func (r *reader) whole(document string, rows []row) {
 		}
 	}
 	if len(revs) != 1 || parts != chunks {
-		r.faults = append(r.faults, fmt.Sprintf("%s: half of document %s is visible: revisions %v, %d chunks of %d", r.view.name(), document, revs, chunks, parts))
+		r.fault("half of document %s is visible: revisions %v, %d chunks of %d", document, revs, chunks, parts)
 	}
 }
 
@@ -84,18 +137,18 @@ func (r *rig) begin(t *testing.T, l *load) *background {
 			t.Errorf("writing changes: %v", err)
 		}
 	})
-	for _, v := range r.views(t) {
-		one := &reader{view: v, highest: map[string]int64{}}
+	for _, v := range r.targets {
+		one := newReader(v)
 		b.readers = append(b.readers, one)
 		b.reading.Go(func() { b.read(reading, one) })
 	}
 	return b
 }
 
+// read polls all the time, but leaves the target half of it.
 func (b *background) read(ctx context.Context, r *reader) {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
 	for {
+		begun := time.Now()
 		if err := r.poll(ctx); err != nil && ctx.Err() == nil {
 			b.t.Errorf("reading %s: %v", r.view.name(), err)
 			return
@@ -103,7 +156,7 @@ func (b *background) read(ctx context.Context, r *reader) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(max(20*time.Millisecond, time.Since(begun))):
 		}
 	}
 }
@@ -114,20 +167,25 @@ func (b *background) quiet() {
 	b.writing.Wait()
 }
 
-// close ends the readers and reports what they saw.
+// close ends the readers.
 func (b *background) close() {
-	b.t.Helper()
 	b.end()
 	b.reading.Wait()
+}
+
+// report says what the readers saw.
+func (b *background) report(t *testing.T, deleted map[string][]int64) {
+	t.Helper()
 	for _, r := range b.readers {
+		r.judge(deleted)
 		for i, f := range r.faults {
 			if i < 10 {
-				b.t.Error(f)
+				t.Error(f)
 			}
 		}
 		if r.polls == 0 {
-			b.t.Errorf("the reader of %s saw nothing", r.view.name())
+			t.Errorf("the reader of %s saw nothing", r.view.name())
 		}
-		b.t.Logf("%d polls of %s", r.polls, r.view.name())
+		t.Logf("%d polls of %s, %d rows that came back", r.polls, r.view.name(), len(r.back))
 	}
 }

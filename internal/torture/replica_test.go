@@ -141,8 +141,8 @@ func settled(s control.Status) int64 {
 	return s.Counts.Applied + s.Counts.Noop + s.Counts.Superseded + s.Counts.Quarantined
 }
 
-// target finds what a process says of one of its targets.
-func target(s control.Status, name string) control.Target {
+// told finds what a process says of one of its targets.
+func told(s control.Status, name string) control.Target {
 	for _, t := range s.Targets {
 		if t.Target == name {
 			return t

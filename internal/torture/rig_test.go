@@ -25,11 +25,10 @@ type rig struct {
 	whole    *testing.T // the test, of which parts may run side by side
 	bin      string
 	dir      string
-	name     string // of the flow, and of its schema in the database
+	name     string // of the flow
 	file     string
 	brokers  []*testenv.Broker
-	db       *testenv.Database
-	store    *store
+	targets  []target
 	topic    string
 	adm      *kadm.Client
 	session  time.Duration // after which the brokers give a silent replica up
@@ -37,12 +36,10 @@ type rig struct {
 	excused  int // replicas that gave up while brokers were down, and were started again
 }
 
-func newRig(t *testing.T, session time.Duration, brokers ...*testenv.Broker) *rig {
+func newRig(t *testing.T, session time.Duration, targets []maker, brokers ...*testenv.Broker) *rig {
 	t.Helper()
 	r := &rig{whole: t, bin: binary(t, "freshet"), dir: t.TempDir(), name: testenv.Name(t), brokers: brokers, session: session}
-	r.store = newStore(t, r.dir)
 	r.topic = r.name + ".public.docs"
-	r.db = testenv.SharedPostgres(t).NewDatabase(t)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(r.addresses()...), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -52,8 +49,18 @@ func newRig(t *testing.T, session time.Duration, brokers ...*testenv.Broker) *ri
 	if _, err := r.adm.CreateTopic(t.Context(), partitions, -1, nil, r.topic); err != nil {
 		t.Fatal(err)
 	}
-	r.file = r.flowFile(t, r.name)
+	r.declare(t, targets)
 	return r
+}
+
+// declare makes the targets and the flow file.
+func (r *rig) declare(t *testing.T, targets []maker) {
+	t.Helper()
+	r.targets = nil
+	for _, newTarget := range targets {
+		r.targets = append(r.targets, newTarget(t, r))
+	}
+	r.file = r.flowFile(t)
 }
 
 func (r *rig) addresses() []string {
@@ -64,10 +71,9 @@ func (r *rig) addresses() []string {
 	return all
 }
 
-// flowFile writes a flow of the given name, with a schema of its own in the database and a file of its own.
-func (r *rig) flowFile(t *testing.T, name string) string {
+func (r *rig) flowFile(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(r.dir, name+".yaml")
+	path := filepath.Join(r.dir, r.name+".yaml")
 	text := fmt.Sprintf(`flow: %[1]s
 kafka: { brokers: ["%[2]s"] }
 sources:
@@ -82,25 +88,21 @@ tables:
   docs:   { columns: { id: doc.id, rev: doc.rev, parts: 'size(chunks)' } }
   chunks: { for: chunk, key: chunk.id, columns: { id: doc.id, rev: doc.rev, text: chunk.text, embedding: vector } }
 targets:
-  db:   { postgres: { url: "env:TORTURE_URL", schema: "%[1]s" }, tables: [docs, chunks] }
-  file: { sqlite: { path: "%[1]s.db" }, tables: [docs, chunks] }
-  kept: { guarded: { url: "env:TORTURE_STORE" }, tables: [docs, chunks] }
-`, name, strings.Join(r.addresses(), `", "`), r.topic)
+%[4]s`, r.name, strings.Join(r.addresses(), `", "`), r.topic, r.blocks())
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// env is the environment of a replica: its connections to the database carry its name.
+// env is the environment of a replica.
 func (r *rig) env(ordinal int, more ...string) []string {
-	url := fmt.Sprintf("TORTURE_URL=%s&application_name=%s", r.db.URL, application(ordinal))
-	return append([]string{url, "FRESHET_PATIENCE=" + r.session.String(), "TORTURE_STORE=" + r.store.url()}, more...)
+	all := []string{"FRESHET_PATIENCE=" + r.session.String()}
+	for _, v := range r.targets {
+		all = append(all, v.env(ordinal)...)
+	}
+	return append(all, more...)
 }
-
-func application(ordinal int) string { return fmt.Sprintf("torture-%d", ordinal) }
-
-func (r *rig) sqliteFile() string { return filepath.Join(r.dir, r.name+".db") }
 
 // until calls fn again and again until it is true. Meanwhile the replicas must run, but for those that expected names. One
 // that gave up while brokers were down is started again, as whoever runs it would.

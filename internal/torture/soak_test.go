@@ -26,7 +26,7 @@ const recovery = time.Minute
 // process must not gather: memory, goroutines, descriptors; and at how soon after the last fault nothing is behind.
 func TestSoak(t *testing.T) {
 	long := span("FRESHET_SOAK", 2*time.Minute)
-	r := newRig(t, 5*time.Second, testenv.Kafka(t, testenv.KafkaOptions{}))
+	r := newRig(t, 5*time.Second, swift, testenv.Kafka(t, testenv.KafkaOptions{}))
 	random, seed := chance(t)
 	r.three(t)
 	l := newLoad(t, r, seed, 500, 4, 1)
@@ -48,7 +48,7 @@ func TestSoak(t *testing.T) {
 	r.settle(t)
 	clean := time.Since(lastFault) // the five seconds at 70 % included
 	b.close()
-	r.check(t, l)
+	r.check(t, b)
 	t.Logf("%s at %d changes a second (70 %% of %d), %d changes; faults %v; within a second of the source %s after the last fault, everything done %s after it",
 		long, l.rate.Load(), most, l.sent.Load(), m.counts, caught.Round(time.Second), clean.Round(time.Second))
 	w.judge(first, caught)
@@ -124,8 +124,7 @@ func (m *torment) soakFault() {
 	case 3:
 		m.standStill(m.any())
 	case 4:
-		m.store.restart(m.t)
-		m.counts["store"]++
+		m.server()
 	default:
 		m.broker()
 	}

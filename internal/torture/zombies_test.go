@@ -3,13 +3,10 @@ package torture
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet-dev/freshet/control"
 	"github.com/freshet-dev/freshet/internal/testenv"
@@ -18,53 +15,59 @@ import (
 // TestZombies lets writers of each target stand still in the middle of a write, for longer than their session lasts, until
 // another has taken their partitions over, and go on (F17, S5). What they still had to write must be refused.
 func TestZombies(t *testing.T) {
-	r := newRig(t, 2*time.Second, testenv.SharedKafka(t))
+	r := newRig(t, 2*time.Second, every, testenv.SharedKafka(t))
 	_, seed := chance(t)
 	n := number("FRESHET_ZOMBIES", 20)
-	db, file, kept := r.pair(t, 1, "sink:db"), r.pair(t, 3, "sink:file"), r.pair(t, 5, "sink:kept")
-	for _, x := range []*replica{r.replica(t, 0, "process"), db.replicas[0], db.replicas[1], file.replicas[0], kept.replicas[0], kept.replicas[1]} {
-		x.start(t, "")
+	r.replica(t, 0, "process").start(t, "")
+	pairs := map[target]*rig{}
+	for i, v := range r.targets {
+		pairs[v] = r.pair(t, 1+2*i, v)
 	}
 	l := newLoad(t, r, seed, 60, 6, 100)
 	b := r.begin(t, l)
 	t.Run("targets", func(t *testing.T) {
-		t.Run("postgres", func(t *testing.T) {
-			t.Parallel()
-			db.zombies(t, n, "db")
-		})
-		t.Run("guarded", func(t *testing.T) {
-			t.Parallel()
-			kept.zombies(t, n, "kept")
-		})
-		t.Run("sqlite", func(t *testing.T) {
-			t.Parallel()
-			file.frozenOwners(t, n)
-		})
+		for _, v := range r.targets {
+			t.Run(v.name(), func(t *testing.T) {
+				t.Parallel()
+				if one, ok := v.(owned); ok {
+					pairs[v].frozenOwners(t, n, v, one)
+				} else {
+					pairs[v].zombies(t, n, v)
+				}
+			})
+		}
 	})
 	if t.Failed() {
 		return
 	}
 	b.quiet()
-	r.replicas = append(r.replicas, slices.Concat(db.replicas, file.replicas, kept.replicas)...)
+	for _, v := range r.targets {
+		r.replicas = append(r.replicas, pairs[v].replicas...)
+	}
 	r.settle(t)
 	b.close()
-	r.check(t, l)
+	r.check(t, b)
 }
 
-// pair is the rig with nothing but two replicas of one role, so that tests of several pairs run side by side.
-func (r *rig) pair(t *testing.T, ordinal int, role string) *rig {
+// pair is the rig with nothing but two replicas that write one target, so that tests of several pairs run side by side. They run,
+// but for the second where one process owns the target.
+func (r *rig) pair(t *testing.T, ordinal int, v target) *rig {
 	t.Helper()
 	two := *r
 	two.replicas = nil
-	two.replica(t, ordinal, role)
-	two.replica(t, ordinal+1, role)
+	two.replica(t, ordinal, sink(v)).start(t, "")
+	heir := two.replica(t, ordinal+1, sink(v))
+	if _, one := v.(owned); !one {
+		heir.start(t, "")
+	}
 	return &two
 }
 
 // zombies lets two writers of a target take over from each other.
-func (r *rig) zombies(t *testing.T, n int, name string) {
+func (r *rig) zombies(t *testing.T, n int, v target) {
 	t.Helper()
-	conn := r.connect(t)
+	name := v.name()
+	inside, _ := v.(insider)
 	for i := range n {
 		zombie, heir := r.replicas[i%2], r.replicas[1-i%2]
 		// Each partition at one of them: who went on just now may still believe that it has what it lost.
@@ -72,16 +75,17 @@ func (r *rig) zombies(t *testing.T, n int, name string) {
 			a, b := zombie.holds(ctx, name), heir.holds(ctx, name)
 			return a > 0 && b > 0 && a+b == partitions
 		})
-		before := zombie.refused(t, name)
-		if name == "db" && i%5 == 4 {
-			zombie.freezeInside(t)
+		before, thaw := zombie.refused(t, name), func() {}
+		if inside != nil && i%5 == 4 {
+			thaw = inside.freezeInside(t, zombie)
 		} else {
 			zombie.arm(t, "S1", "stop")
 			zombie.stops(t, "S1")
 		}
 		r.until(t, fmt.Sprintf("%s has taken all of %s", heir.name, name), func(ctx context.Context) bool {
-			// Transactions that the zombie left open hold partitions' rows until the server ends them, after 30 s. That is done here at once.
-			zombie.sessions(ctx, t, conn, `select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and state = 'idle in transaction'`)
+			if inside != nil {
+				inside.evict(ctx, t, zombie)
+			}
 			if !zombie.p.stopped() { // seen once in some 230, and not explained
 				progress("%s: %s went on by itself, and is stopped again", t.Name(), zombie.name)
 				zombie.arm(t, "S1", "stop")
@@ -89,6 +93,7 @@ func (r *rig) zombies(t *testing.T, n int, name string) {
 			}
 			return heir.holds(ctx, name) == partitions
 		})
+		thaw()
 		zombie.p.signal(syscall.SIGCONT)
 		r.until(t, "the write of "+zombie.name+" is refused", func(ctx context.Context) bool {
 			s, ok := zombie.status(ctx)
@@ -106,12 +111,12 @@ func (x *replica) holds(ctx context.Context, name string) int {
 	if !ok {
 		return 0
 	}
-	return len(target(s, name).Partitions)
+	return len(told(s, name).Partitions)
 }
 
 // stale is how many writes of a target came to nothing: refused by the fence, or by a server that had ended their transaction.
 func stale(s control.Status, name string) int64 {
-	return target(s, name).Fenced + target(s, name).Retries
+	return told(s, name).Fenced + told(s, name).Retries
 }
 
 // refused is how many writes of a target came to nothing so far.
@@ -125,56 +130,20 @@ func (x *replica) refused(t *testing.T, name string) (n int64) {
 	return n
 }
 
-// freezeInside stops a replica in the middle of a transaction of Postgres.
-func (x *replica) freezeInside(t *testing.T) {
-	t.Helper()
-	conn := x.rig.connect(t)
-	lock, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock.Exec(t.Context(), fmt.Sprintf(`lock table %s.chunks in exclusive mode`, x.rig.name)); err != nil {
-		t.Fatal(err)
-	}
-	watcher := x.rig.connect(t)
-	x.rig.until(t, x.name+" is in the middle of a write", func(ctx context.Context) bool {
-		return x.sessions(ctx, t, watcher, `select pid from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'`) > 0
-	})
-	x.p.signal(syscall.SIGSTOP)
-	x.stops(t, "a lock")
-	if err := lock.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	x.rig.until(t, "the write of "+x.name+" waits for its COMMIT", func(ctx context.Context) bool {
-		return x.sessions(ctx, t, watcher, `select pid from pg_stat_activity where application_name = $1 and state = 'idle in transaction'`) > 0
-	})
-}
-
-// sessions counts the replica's sessions that a query gives.
-func (x *replica) sessions(ctx context.Context, t *testing.T, conn *pgx.Conn, query string) (n int) {
-	t.Helper()
-	err := conn.QueryRow(ctx, `select count(*) from (`+query+`) as found`, application(x.ordinal)).Scan(&n)
-	if err != nil && ctx.Err() == nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// frozenOwners lets the owner of a SQLite file stand still in the middle of a write. A second process is refused, since the
-// lock is the first one's as long as it lives, however long it stands still; then the first goes on, or is killed and the
-// second takes the file over.
-func (r *rig) frozenOwners(t *testing.T, n int) {
+// frozenOwners lets the owner of a target stand still in the middle of a write. A second process is refused, since the target is the
+// first one's as long as it lives, however long it stands still; then the first goes on, or is killed and the second takes over.
+func (r *rig) frozenOwners(t *testing.T, n int, v target, one owned) {
 	t.Helper()
 	owner, heir := r.replicas[0], r.replicas[1]
 	for i := range n {
-		r.until(t, owner.name+" has the file", func(ctx context.Context) bool { return owner.holds(ctx, "file") == partitions })
+		r.until(t, owner.name+" has the target", func(ctx context.Context) bool { return owner.holds(ctx, v.name()) == partitions })
 		owner.arm(t, "S1", "stop")
 		owner.stops(t, "S1")
 		stood := time.Now()
 		r.until(t, "its session ends", func(context.Context) bool { return time.Since(stood) > r.session+r.session/2 })
 		rival := heir.run(t, "")
 		r.until(t, "the second owner is refused", func(context.Context) bool { return rival.ended() })
-		if want := fmt.Sprintf("another process (%d) writes this file", owner.p.cmd.Process.Pid); rival.code() == 0 || !strings.Contains(rival.out.String(), want) {
+		if want := one.refusal(owner.p.cmd.Process.Pid); rival.code() == 0 || !strings.Contains(rival.out.String(), want) {
 			t.Fatalf("the second owner ended with %d, and does not say that %s:\n%s", rival.code(), want, rival.out.String())
 		}
 		if i%2 == 0 {

@@ -14,20 +14,23 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// store is a target without transactions in a process of its own, which can be killed; its data lie in a file.
-type store struct {
-	whole   *testing.T
+// guardedTarget is a store without transactions in a process of its own, which can be killed; its data lie in a file.
+type guardedTarget struct {
+	ends    *testing.T // with which the process ends
+	flow    string
 	bin     string
 	file    string
 	address string
 	p       *process
+	client  *guarded.Client
 }
 
-func newStore(t *testing.T, dir string) *store {
+func newGuarded(t *testing.T, r *rig) target {
 	t.Helper()
-	s := &store{whole: t, bin: binary(t, "serve"), file: filepath.Join(dir, "guarded.store"), address: freeAddress(t)}
-	s.start(t)
-	return s
+	v := &guardedTarget{ends: t, flow: r.name, bin: binary(t, "serve"), file: filepath.Join(r.dir, "guarded.store"), address: freeAddress(t)}
+	v.client = guarded.Dial(v.url())
+	v.start(t)
+	return v
 }
 
 // freeAddress finds a port below those that Linux gives to outgoing connections: while the server is down, nobody takes it.
@@ -44,46 +47,45 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
-func (s *store) url() string { return "http://" + s.address }
+func (v *guardedTarget) url() string { return "http://" + v.address }
 
 // start starts the server and waits until it answers.
-func (s *store) start(t *testing.T) {
+func (v *guardedTarget) start(t *testing.T) {
 	t.Helper()
-	s.p = launch(t, s.whole, s.bin, nil, s.file, s.address)
-	client := guarded.Dial(s.url())
+	v.p = launch(t, v.ends, v.bin, nil, v.file, v.address)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for client.Open(ctx) != nil {
+	for v.client.Open(ctx) != nil {
 		select {
 		case <-tick.C:
-		case <-s.p.done:
-			t.Fatalf("the guarded store ended: %v\n%s", s.p.err, s.p.out.String())
+		case <-v.p.done:
+			t.Fatalf("the guarded store ended: %v\n%s", v.p.err, v.p.out.String())
 		case <-ctx.Done():
-			t.Fatalf("the guarded store does not answer\n%s", s.p.out.String())
+			t.Fatalf("the guarded store does not answer\n%s", v.p.out.String())
 		}
 	}
 }
 
-// restart kills the server and starts it again on the same data.
-func (s *store) restart(t *testing.T) {
+func (v *guardedTarget) restart(t *testing.T) {
 	t.Helper()
-	s.p.kill()
-	s.start(t)
+	v.p.kill()
+	v.start(t)
 }
 
-// guardedView reads the store over its protocol.
-type guardedView struct{ client *guarded.Client }
-
-func (r *rig) guarded() *guardedView { return &guardedView{guarded.Dial(r.store.url())} }
-
-func (*guardedView) name() string { return "guarded" }
+func (*guardedTarget) name() string { return "guarded" }
 
 // whole is false: a document's rows become visible one by one.
-func (*guardedView) whole() bool { return false }
+func (*guardedTarget) whole() bool { return false }
 
-func (v *guardedView) rows(ctx context.Context, vectors bool) (all []row, err error) {
+func (*guardedTarget) block() string {
+	return `{ guarded: { url: "env:TORTURE_GUARDED" }, tables: [docs, chunks] }`
+}
+
+func (v *guardedTarget) env(int) []string { return []string{"TORTURE_GUARDED=" + v.url()} }
+
+func (v *guardedTarget) rows(ctx context.Context, vectors bool) (all []row, err error) {
 	for _, table := range []string{"docs", "chunks"} {
 		if _, there, err := v.client.Shape(ctx, table); err != nil || !there {
 			return nil, err
@@ -101,6 +103,15 @@ func (v *guardedView) rows(ctx context.Context, vectors bool) (all []row, err er
 		}
 	}
 	return all, nil
+}
+
+func (v *guardedTarget) applied(ctx context.Context) (map[int32]int64, error) {
+	places, err := guard.Places(ctx, v.client, v.flow, v.name())
+	at := map[int32]int64{}
+	for partition, p := range places {
+		at[partition] = p.Next
+	}
+	return at, err
 }
 
 // rowOf takes a row of either table, as freshet's own types hold it.
