@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,8 +98,11 @@ type Processor struct {
 
 	gts    *kgo.GroupTransactSession
 	assign *assignment
-	begun  time.Time // the last transaction
-	aborts int       // transactions aborted since the last one that committed
+	begun  time.Time       // the last transaction
+	room   []stream.Record // of the round's records; the next round takes it over
+	round  []*stream.Record
+	slabs  slabs
+	aborts int // transactions aborted since the last one that committed
 
 	takenIn Ends      // of the intake topic when all was taken in that the sources held at the reset; nil: not known
 	asked   time.Time // when it was last asked for
@@ -257,7 +261,9 @@ func (p *Processor) session(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := p.step(ctx, records); err != nil {
+		err = p.step(ctx, records)
+		clear(p.room) // the fetches that they lie in can go
+		if err != nil {
 			return err
 		}
 	}
@@ -302,22 +308,28 @@ func (p *Processor) received(fetches kgo.Fetches) ([]*stream.Record, error) {
 			p.log.Warn("reading the source failed; it is tried again", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
 		}
 	}
-	records := make([]*stream.Record, 0, fetches.NumRecords())
-	room := make([]stream.Record, fetches.NumRecords())
+	n := fetches.NumRecords()
+	p.room, p.round = slices.Grow(p.room[:0], n)[:n], slices.Grow(p.round[:0], n)
 	fetches.EachRecord(func(r *kgo.Record) {
-		if o := p.parts[r.Partition]; o == nil || o.failure != nil || r.Offset < o.next {
-			return // of a partition that left (the transaction's end notices the same), or read before a rewind
-		}
-		p.parts[r.Partition].read = r.Offset + 1
-		if r.Attrs.IsControl() {
-			return
-		}
-		rec := &room[len(records)]
-		copyRecord(rec, r)
-		records = append(records, rec)
+		p.receive(r)
+		r.Recycle()
 	})
-	p.Metrics.Records.Add(int64(len(records)))
-	return records, nil
+	p.Metrics.Records.Add(int64(len(p.round)))
+	return p.round, nil
+}
+
+func (p *Processor) receive(r *kgo.Record) {
+	o := p.parts[r.Partition]
+	if o == nil || o.failure != nil || r.Offset < o.next {
+		return // of a partition that left (the transaction's end notices the same), or read before a rewind
+	}
+	o.read = r.Offset + 1
+	if r.Attrs.IsControl() {
+		return
+	}
+	rec := &p.room[len(p.round)]
+	copyRecord(rec, r)
+	p.round = append(p.round, rec)
 }
 
 func fromKafka(r *kgo.Record) *stream.Record {

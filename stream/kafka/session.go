@@ -201,6 +201,7 @@ func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error)
 		kgo.MaxBufferedRecords(50_000),
 		kgo.MaxBufferedBytes(128<<20),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.WithPools(&p.slabs), // each record is copied as soon as it is polled
 	)
 	if p.c.pointed {
 		opts = append(opts, kgo.WithHooks(points{p.c.At}))
