@@ -52,16 +52,18 @@ func (p *topic) appears() {
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if ends, err := p.adm.ListEndOffsets(ctx, p.name); err == nil && ends.Error() == nil {
-			return
-		}
+	for !p.exists(ctx) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			p.t.Fatalf("topic %s did not appear", p.name)
 		}
 	}
+}
+
+func (p *topic) exists(ctx context.Context) bool {
+	ends, err := p.adm.ListEndOffsets(ctx, p.name)
+	return err == nil && ends.Error() == nil
 }
 
 // produce writes records in order and returns when the broker has them.

@@ -1,0 +1,190 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/internal/history"
+	"github.com/freshet-dev/freshet/internal/testenv"
+)
+
+const peersFlow = `flow: NAME
+kafka: { brokers: ["BROKER"], partitions: 4 }
+sources: { page: { files: { root: ., include: ["**/*.md", "**/*.mdx"] } } }
+models: { lexical: { provider: hash } }
+nodes:
+  body:   { op: parse.markdown, in: page.content }
+  chunks: { op: split.markdown, in: body, max_tokens: 256, each: chunk }
+  vector: { op: embed, in: chunk.text, model: lexical }
+tables:
+  pages:  { columns: { path: page.path, title: body.title } }
+  chunks: { for: chunk, key: chunk.id, columns: { path: page.path, text: chunk.text, embedding: vector } }
+targets:
+  local:  { sqlite: { path: out.db }, tables: [pages, chunks] }
+  db:     { postgres: { url: "env:PG_URL", schema: peers }, tables: [pages, chunks] }
+  search: { qdrant: { url: "env:QDRANT_URL" }, tables: { pages: { table: NAME-pages }, chunks: { table: NAME-chunks } } }
+`
+
+// peers is a flow whose targets are peers, fed with a recorded history.
+type peers struct {
+	*project
+	topic *topic
+	feed  *feed
+}
+
+// feed writes a history's commits to the source's topic, as a watcher would.
+type feed struct {
+	commits   []history.Commit
+	selection history.Selection
+}
+
+func newFeed(t *testing.T, corpus string) *feed {
+	t.Helper()
+	path := filepath.Join("..", "..", "..", "shared", "corpus", corpus)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("the corpus %s is not beside the repository", corpus)
+	}
+	from, err := history.OpenCorpus(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = from.Close() }()
+	f := &feed{selection: history.Selection{Source: "page", MaxBytes: 16 << 20}}
+	for {
+		c, err := from.Next()
+		if errors.Is(err, io.EOF) {
+			return f
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.commits = append(f.commits, c)
+	}
+}
+
+// next writes the next n commits.
+func (f *feed) next(to *topic, n int) {
+	var records []*kgo.Record
+	for _, c := range f.commits[:n] {
+		for _, e := range c.Edits {
+			r := f.selection.Record(e, c.Time.UnixNano())
+			out := &kgo.Record{Key: r.Key, Value: r.Value}
+			for _, h := range r.Headers {
+				out.Headers = append(out.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+			}
+			records = append(records, out)
+		}
+	}
+	f.commits = f.commits[n:]
+	to.produce(records...)
+}
+
+// standing is what status says of a flow.
+type standing struct {
+	Replicas []struct {
+		Counts struct {
+			Nodes map[string]struct{ Computed int }
+		}
+	}
+	Partitions []struct{ Busy bool }
+	SourceLag  *int64 `json:"source_lag"`
+	Targets    []struct {
+		Target     string
+		Rebuilding bool
+		Lag        *int64
+	}
+}
+
+// settled waits until all is processed, and these targets have all of it.
+func (p *peers) settled(targets ...string) (s standing) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c := p.command("status", "--json")
+		c.wait()
+		s = standing{}
+		// Right after a restart the group may still know the process before, which does not answer.
+		if json.Unmarshal(c.stdout.Bytes(), &s) == nil && s.complete(targets) {
+			return s
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			p.t.Fatalf("the flow does not catch up: %s%s", c.stdout.String(), c.stderr.String())
+		}
+	}
+}
+
+func (s standing) complete(targets []string) bool {
+	if s.SourceLag == nil || *s.SourceLag > 0 || len(s.Partitions) < 4 {
+		return false
+	}
+	for _, part := range s.Partitions {
+		if part.Busy {
+			return false
+		}
+	}
+	for _, name := range targets {
+		for _, t := range s.Targets {
+			if t.Target == name && (t.Lag == nil || *t.Lag > 0 || t.Rebuilding) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// TestPeers: one flow keeps all targets at once through a real history. One that is away for the second half of it holds up
+// no other, catches up, and computes nothing. In the end verify finds no difference in any.
+func TestPeers(t *testing.T) {
+	for _, corpus := range []string{"cocoindex-docs.ndjson.gz", "prometheus-docs.ndjson.gz"} {
+		t.Run(corpus, func(t *testing.T) { playPeers(t, corpus) })
+	}
+}
+
+func playPeers(t *testing.T, corpus string) {
+	feed := newFeed(t, corpus)
+	broker, search := testenv.SharedKafka(t), testenv.Qdrant(t, testenv.QdrantOptions{})
+	name := strings.ReplaceAll(testenv.Name(t), "_", "-")
+	p := &peers{project: newProject(t, strings.NewReplacer("NAME", name, "BROKER", broker.Addr()).Replace(peersFlow)), feed: feed}
+	p.env = []string{"PG_URL=" + testenv.SharedPostgres(t).NewDatabase(t).URL, "QDRANT_URL=" + search.URL()}
+	p.topic = openTopic(t, broker, name+".files.page")
+
+	run := p.run("--role", "process,sinks")
+	run.until("the source's topic is there", p.topic.exists)
+	feed.next(p.topic, len(feed.commits)/2)
+	p.settled("local", "db", "search")
+	search.Kill()
+	feed.next(p.topic, len(feed.commits))
+	if s := p.settled("local", "db"); s.Replicas[0].Counts.Nodes["vector"].Computed == 0 {
+		t.Error("nothing was computed at all")
+	}
+	run.stop()
+	run.exits(0)
+
+	search.Start(t)
+	run = p.run("--role", "process,sinks")
+	if s := p.settled("local", "db", "search"); s.Replicas[0].Counts.Nodes["vector"].Computed != 0 {
+		t.Errorf("a target that catches up let %d vectors be computed", s.Replicas[0].Counts.Nodes["vector"].Computed)
+	}
+	run.stop()
+	run.exits(0)
+	rows := p.verify(0, "local").Rows
+	if rows == 0 {
+		t.Error("there are no rows")
+	}
+	p.clean("db", rows)
+	p.clean("search", rows)
+}
