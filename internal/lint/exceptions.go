@@ -18,6 +18,7 @@ var exceptions = []exception{
 	{"skip", "statestore/store_test.go", "the body of a process that another test starts and kills"},
 	{"skip", "operators/split/corpus_test.go", "the recorded histories lie beside the repository, not in it"},
 	{"skip", "cmd/freshet/history_test.go", "the recorded histories lie beside the repository, not in it"},
+	{"skip", "internal/e2e/peers_test.go", "the recorded histories lie beside the repository, not in it"},
 }
 
 func (e exception) covers(f Fault) bool {
