@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/freshet-dev/freshet/statestore"
 	"github.com/freshet-dev/freshet/stream"
@@ -24,9 +25,19 @@ func (s stores) path(partition int32) string {
 	return filepath.Join(s.dir, strconv.Itoa(int(partition)))
 }
 
+// lookedAt is how long a state may be in use by another before it is taken for a process of the flow: commands such as
+// `freshet status` hold one for moments.
+const lookedAt = 3 * time.Second
+
 // Open implements kafka.Stores.
 func (s stores) Open(partition int32) (kafka.Store, error) {
-	return statestore.Open(s.path(partition), statestore.Identity{Flow: s.flow, Partition: partition}, s.log)
+	for deadline := time.Now().Add(lookedAt); ; {
+		store, err := statestore.Open(s.path(partition), statestore.Identity{Flow: s.flow, Partition: partition}, s.log)
+		if !errors.Is(err, statestore.ErrLocked) || time.Now().After(deadline) {
+			return store, err
+		}
+		<-time.After(20 * time.Millisecond)
+	}
 }
 
 // Held returns how far the states on this machine were when they were closed.
