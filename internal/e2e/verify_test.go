@@ -175,11 +175,11 @@ func TestVerifyQdrant(t *testing.T) {
 	server := testenv.Qdrant(t, testenv.QdrantOptions{})
 	p := newProject(t, qdrantFlow)
 	p.env = []string{"QDRANT_URL=" + server.URL()}
-	for _, name := range []string{"a", "b", "c"} {
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
 		p.write("docs/"+name+".md", "Herons fish at dawn, says "+name+".")
 	}
 	p.devOnce()
-	p.clean("search", 3)
+	p.clean("search", 5)
 	at, err := url.Parse(server.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -217,5 +217,25 @@ func TestVerifyQdrant(t *testing.T) {
 	}
 	p.finds("search", "column page/b.md text", "missing page/a.md", "vector page/c.md embedding")
 	p.repairs("search", 3, p.partitions("search")...)
-	p.clean("search", 3)
+	p.clean("search", 5)
+
+	held, err := client.Get(t.Context(), &qdrant.GetPoints{CollectionName: "kept", Ids: []*qdrant.PointId{id("page/d.md")}, WithPayload: qdrant.NewWithPayload(true)})
+	if err != nil || len(held) != 1 {
+		t.Fatalf("%d points, %v", len(held), err)
+	}
+	older := qdrant.NewValueInt(held[0].Payload["_version"].GetIntegerValue() - 1)
+	if _, err := client.SetPayload(t.Context(), &qdrant.SetPayloadPoints{CollectionName: "kept", Wait: wait,
+		PointsSelector: qdrant.NewPointsSelector(id("page/d.md")), Payload: map[string]*qdrant.Value{"_version": older}}); err != nil {
+		t.Fatal(err)
+	}
+	stranger := held[0].Payload
+	stranger["_document"] = qdrant.NewValueString("page/none.md")
+	if _, err := client.Upsert(t.Context(), &qdrant.UpsertPoints{CollectionName: "kept", Wait: wait, Points: []*qdrant.PointStruct{{
+		Id: qdrant.NewID("9c1d4ad8-6a5c-4a1f-8d0a-7f5b54fbd601"), Payload: stranger,
+		Vectors: qdrant.NewVectorsMap(map[string]*qdrant.Vector{"embedding": qdrant.NewVectorDense(turned)})}}}); err != nil {
+		t.Fatal(err)
+	}
+	p.finds("search", "extra page/none.md", "version page/d.md")
+	p.repairs("search", 2)
+	p.clean("search", 5)
 }

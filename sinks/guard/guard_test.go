@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -256,5 +257,32 @@ func TestRestoredFromABackup(t *testing.T) {
 		}
 		s.ok(w.Apply(s.Context(), batch(2, "a", "b=2", "c=1")))
 		s.holds("b=2@3", "c=1@4")
+	})
+}
+
+// haunted is a store with a row of another program's, which no put reaches.
+type haunted struct{ guard.Store }
+
+func (h haunted) Scan(ctx context.Context, table string, in guard.Range, limit int) ([]guard.Held, error) {
+	held, err := h.Store.Scan(ctx, table, in, limit)
+	return append(held, guard.Held{RowID: stream.RowID{Table: table, Document: "none", Key: "k"}}), err
+}
+
+// TestRowThatNoPutReaches: a rebuild does not go on for ever about it, but says which row it is.
+func TestRowThatNoPutReaches(t *testing.T) {
+	each(t, func(s *target) {
+		w, err := guard.New(haunted{s.store.Client()}, guard.TablesOf([]stream.TargetTable{lines}), s.options)
+		s.ok(err)
+		_, err = w.Open(s.Context(), origin.Flow, origin.Target)
+		s.ok(err)
+		_, err = w.Assign(s.Context(), 0, origin)
+		s.ok(err)
+		s.ok(w.Adopt(s.Context(), 0, origin, 0))
+		s.ok(w.Apply(s.Context(), batch(0, "a=1")))
+		s.ok(w.StartRebuild(s.Context(), 0, 1))
+		s.ok(w.Stage(s.Context(), batch(0, "a=1")))
+		if err = w.Switch(s.Context(), 0, 1); stream.KindOf(err) != stream.Usage || !strings.Contains(err.Error(), `row "k" of document none`) {
+			t.Errorf("got %v", err)
+		}
 	})
 }

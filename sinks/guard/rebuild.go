@@ -67,6 +67,7 @@ func (s *Sink) Sweep(ctx context.Context, partition, partitions int32, before st
 func (t *turn) bury(ctx context.Context, in Range) error {
 	last := stream.Unpack(in.Below.Pack() - 1)
 	for _, table := range t.sink.tables {
+		var before map[stream.RowID]bool // rows that were just buried
 		for {
 			if err := t.stillOurs(ctx); err != nil {
 				return err
@@ -79,13 +80,20 @@ func (t *turn) bury(ctx context.Context, in Range) error {
 				break
 			}
 			items := make([]Item, len(rows))
+			now := make(map[stream.RowID]bool, len(rows))
 			for n, r := range rows {
 				r.Table = table.Name
+				if before[r.RowID] {
+					return stream.Errorf(stream.Usage, "delete rows that do not belong", "row %q of document %s in %s stays whatever is written to it: "+
+						"another program put it there under another identity than its own; delete it in the target", r.Key, r.Document, table.As)
+				}
+				now[r.RowID] = true
 				items[n] = t.sink.item(stream.RowWrite{RowID: r.RowID, Version: last, Delete: true}, &table, t.place)
 			}
 			if err := t.put(ctx, table.As, items); err != nil {
 				return err
 			}
+			before = now
 		}
 	}
 	return nil

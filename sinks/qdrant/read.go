@@ -49,22 +49,34 @@ func (s *store) pages(ctx context.Context, collection string, where *qdrant.Filt
 	}
 }
 
-// Scan looks rows of a range up. See guard.Rows.
+// Scan looks rows of a range up. See guard.Rows. A point under another ID than its row's was not written by this flow, and
+// no put reaches it: it is deleted, since what is scanned is to go.
 func (s *store) Scan(ctx context.Context, name string, in guard.Range, limit int) ([]guard.Held, error) {
 	t, err := s.table(name)
 	if err != nil {
 		return nil, err
 	}
 	var held []guard.Held
+	var strangers []*qdrant.PointId
 	keys := []string{documentKey, keyKey, versionKey, partitionKey}
 	err = s.pages(ctx, t.collection, alive(conditions(in)...), keys, func(p *qdrant.RetrievedPoint) bool {
-		if meant(in, p.Payload[partitionKey].GetIntegerValue()) {
-			held = append(held, guard.Held{Version: stream.Unpack(p.Payload[versionKey].GetIntegerValue()), RowID: stream.RowID{Table: name,
-				Document: p.Payload[documentKey].GetStringValue(), Key: p.Payload[keyKey].GetStringValue()}})
+		if !meant(in, p.Payload[partitionKey].GetIntegerValue()) {
+			return true
 		}
+		row := stream.RowID{Table: name, Document: p.Payload[documentKey].GetStringValue(), Key: p.Payload[keyKey].GetStringValue()}
+		if p.Id.GetUuid() != pointID(t.As, row.Document, row.Key).GetUuid() {
+			strangers = append(strangers, p.Id)
+			return true
+		}
+		held = append(held, guard.Held{Version: stream.Unpack(p.Payload[versionKey].GetIntegerValue()), RowID: row})
 		return len(held) < limit
 	})
-	return held, err
+	if err != nil || len(strangers) == 0 {
+		return held, err
+	}
+	_, err = s.client.Delete(ctx, &qdrant.DeletePoints{CollectionName: t.collection, Wait: qdrant.PtrOf(true), Ordering: strong(),
+		Points: qdrant.NewPointsSelector(strangers...)})
+	return held, classed("delete points under other IDs", err)
 }
 
 // identity is a point with what it is ordered by.
