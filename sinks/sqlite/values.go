@@ -6,11 +6,9 @@ import (
 	"math"
 	"time"
 
+	"github.com/freshet-dev/freshet/sinks/jsonvalue"
 	"github.com/freshet-dev/freshet/stream"
 )
-
-// timeLayout sorts as text, and keeps nanoseconds.
-const timeLayout = "2006-01-02T15:04:05.000000000Z"
 
 func (t *rowWriter) bindColumns(values []stream.Value) error {
 	if len(values) != len(t.table.Columns) {
@@ -37,7 +35,7 @@ func encode(v stream.Value, t stream.Type) (any, error) {
 		return nil, nil
 	}
 	if isJSON(t.Kind) {
-		text, err := appendJSON(nil, v)
+		text, err := jsonvalue.Append(nil, v)
 		return string(text), err
 	}
 	if v.Kind() != t.Kind {
@@ -60,7 +58,7 @@ func encode(v stream.Value, t stream.Type) (any, error) {
 	case stream.Bytes:
 		return blob(v.Str()), nil
 	case stream.Timestamp:
-		return v.Time().Format(timeLayout), nil
+		return v.Time().Format(jsonvalue.TimeLayout), nil
 	}
 	return blob(v.Raw()), nil
 }
@@ -111,7 +109,7 @@ func decodeInt(i int64, t stream.Type) (stream.Value, error) {
 
 func decodeText(s string, t stream.Type) (stream.Value, error) {
 	if isJSON(t.Kind) {
-		return parseJSON(s, t)
+		return jsonvalue.Parse(s, t)
 	}
 	switch t.Kind {
 	case stream.String:
@@ -125,7 +123,7 @@ func decodeText(s string, t stream.Type) (stream.Value, error) {
 			return v, nil
 		}
 	case stream.Timestamp:
-		if at, err := time.Parse(timeLayout, s); err == nil {
+		if at, err := time.Parse(jsonvalue.TimeLayout, s); err == nil {
 			return stream.TimestampOf(at), nil
 		}
 	}

@@ -118,23 +118,3 @@ func TestEncodeRefuses(t *testing.T) {
 		}
 	}
 }
-
-// FuzzParseJSON: a file that was edited by hand gives an error, never a panic.
-func FuzzParseJSON(f *testing.F) {
-	for _, seed := range []string{`null`, `{"a":[1,2.0,"x"]}`, `[`, `{"at":"2026-01-01T00:00:00.000000000Z"}`, `1 2`, `[[1.0,"NaN"]]`} {
-		f.Add(seed)
-	}
-	types := []stream.Type{stream.TypeDynamic, stream.ListType(stream.VectorType(stream.F32, 2)), stream.TypeTimestamp,
-		stream.MapType(stream.Field{Name: "at", Type: stream.TypeTimestamp}, stream.Field{Name: "d", Type: stream.Type{Kind: stream.Decimal}})}
-	f.Fuzz(func(t *testing.T, text string) {
-		for _, typ := range types {
-			v, err := parseJSON(text, typ)
-			if err != nil {
-				continue
-			}
-			if _, err := appendJSON(nil, v); err != nil {
-				t.Fatalf("%q was read as %s, which can't be written: %v", text, v, err)
-			}
-		}
-	})
-}

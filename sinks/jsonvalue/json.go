@@ -1,4 +1,8 @@
-package sqlite
+// Package jsonvalue writes values as JSON that people and other programs read, and reads them back by their declared types.
+//
+// No value is altered to make it fit: what JSON can't hold is refused, or comes as a string. Where the type is not declared,
+// such a string stays one.
+package jsonvalue
 
 import (
 	"bytes"
@@ -15,9 +19,12 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// appendJSON writes v as JSON that a query's json_extract understands: doubles always with a point or an exponent, so
-// that they stay apart from ints; kinds that JSON lacks as strings; f32 vectors as arrays.
-func appendJSON(b []byte, v stream.Value) ([]byte, error) {
+// TimeLayout is how timestamps are written: it sorts as text, and keeps nanoseconds.
+const TimeLayout = "2006-01-02T15:04:05.000000000Z"
+
+// Append writes v to b: doubles always with a point or an exponent, so that they stay apart from ints; kinds that JSON lacks
+// as strings; f32 vectors as arrays. Other vectors, and text that is not UTF-8, are errors.
+func Append(b []byte, v stream.Value) ([]byte, error) {
 	switch v.Kind() {
 	case stream.Null:
 		return append(b, "null"...), nil
@@ -30,11 +37,11 @@ func appendJSON(b []byte, v stream.Value) ([]byte, error) {
 	case stream.Decimal:
 		return append(append(append(b, '"'), v.DecimalText()...), '"'), nil
 	case stream.String:
-		return appendString(b, v.Str())
+		return AppendString(b, v.Str())
 	case stream.Bytes:
 		return append(base64.StdEncoding.AppendEncode(append(b, '"'), []byte(v.Str())), '"'), nil
 	case stream.Timestamp:
-		return append(v.Time().AppendFormat(append(b, '"'), timeLayout), '"'), nil
+		return append(v.Time().AppendFormat(append(b, '"'), TimeLayout), '"'), nil
 	case stream.List:
 		return appendList(b, v)
 	case stream.Map:
@@ -44,7 +51,7 @@ func appendJSON(b []byte, v stream.Value) ([]byte, error) {
 			return appendFloats(b, v.Floats()), nil
 		}
 	}
-	return nil, fmt.Errorf("a %s inside a list, map or untyped column: SQLite holds it only as a column of its own", v.Kind())
+	return nil, fmt.Errorf("a %s inside a list, map or untyped column: it can be held only as a column of its own", v.Kind())
 }
 
 func appendList(b []byte, v stream.Value) (_ []byte, err error) {
@@ -53,7 +60,7 @@ func appendList(b []byte, v stream.Value) (_ []byte, err error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendJSON(b, v.At(i)); err != nil {
+		if b, err = Append(b, v.At(i)); err != nil {
 			return nil, err
 		}
 	}
@@ -66,10 +73,10 @@ func appendMap(b []byte, v stream.Value) (_ []byte, err error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendString(b, v.KeyAt(i)); err != nil {
+		if b, err = AppendString(b, v.KeyAt(i)); err != nil {
 			return nil, err
 		}
-		if b, err = appendJSON(append(b, ':'), v.At(i)); err != nil {
+		if b, err = Append(append(b, ':'), v.At(i)); err != nil {
 			return nil, err
 		}
 	}
@@ -104,9 +111,10 @@ func appendDouble(b []byte, f float64, bits int) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-func appendString(b []byte, s string) ([]byte, error) {
+// AppendString writes s as a JSON string, always in the same way. Text that is not UTF-8 is an error.
+func AppendString(b []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
-		return nil, fmt.Errorf("text that is not UTF-8 inside a list, map or untyped column")
+		return nil, fmt.Errorf("text that is not UTF-8")
 	}
 	b = append(b, '"')
 	for i := range len(s) {
@@ -122,8 +130,8 @@ func appendString(b []byte, s string) ([]byte, error) {
 	return append(b, '"'), nil
 }
 
-// parseJSON reads what appendJSON wrote for a value of type t. In untyped places, kinds that JSON lacks stay strings.
-func parseJSON(text string, t stream.Type) (stream.Value, error) {
+// Parse reads what Append wrote for a value of type t. In untyped places, kinds that JSON lacks stay strings.
+func Parse(text string, t stream.Type) (stream.Value, error) {
 	p := parser{json.NewDecoder(strings.NewReader(text))}
 	p.UseNumber()
 	v, err := p.value(t)
@@ -239,7 +247,7 @@ func scalar(s string, t stream.Type) (v stream.Value, err error) {
 		raw, err := base64.StdEncoding.DecodeString(s)
 		return stream.BytesOf(raw), err
 	case stream.Timestamp:
-		at, err := time.Parse(timeLayout, s)
+		at, err := time.Parse(TimeLayout, s)
 		return stream.TimestampOf(at), err
 	}
 	return stream.StringOf(s), nil
