@@ -127,10 +127,19 @@ type TargetTable struct {
 // As is the table's name in the target: its setting `table`, else its own name.
 func (t TargetTable) As() string { return cmp.Or(t.Settings.String("table"), t.Table.Name) }
 
+// FlowCluster is the Kafka that a flow runs on, for targets that write there.
+type FlowCluster struct {
+	Brokers    []string
+	Partitions int32    // of the rows topic; 0: not known yet
+	Embedded   bool     // it is part of this process, the only one that uses it
+	Topics     []string // that the flow reads, and those of its own that are known; no target may write there
+}
+
 // SinkConfig is what a sink is made from.
 type SinkConfig struct {
 	Settings Settings
 	Tables   []TargetTable
+	Cluster  FlowCluster
 }
 
 // SinkSpec declares a kind of target.

@@ -48,9 +48,22 @@ func (a *app) gone(target string) {
 	delete(a.sinks, target)
 }
 
+// newSink makes the sink of a target, which may be on the flow's own cluster.
+func (a *app) newSink(t flow.Target) (stream.Sink, error) {
+	c := t.Config
+	c.Cluster = stream.FlowCluster{Brokers: a.cluster.Brokers, Partitions: a.topics.Partitions, Embedded: a.embedded}
+	if len(c.Cluster.Brokers) == 0 && !a.embedded {
+		c.Cluster.Brokers = a.flow.Kafka.Brokers
+	}
+	for _, in := range a.topics.Inputs {
+		c.Cluster.Topics = append(c.Cluster.Topics, in.Topic)
+	}
+	return t.Spec.New(c)
+}
+
 // openSink connects to a target; nil without an error when ctx ended first.
 func (a *app) openSink(ctx context.Context, t flow.Target) (stream.Sink, error) {
-	sink, err := t.Spec.New(t.Config)
+	sink, err := a.newSink(t)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/freshet-dev/freshet/sinks/postgres"
 	"github.com/freshet-dev/freshet/sinks/qdrant"
 	"github.com/freshet-dev/freshet/sinks/sqlite"
+	"github.com/freshet-dev/freshet/sinks/topic"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -38,6 +39,7 @@ func registry() *flow.Registry {
 			"sqlite":   sqlite.Spec(),
 			"postgres": postgres.Spec(),
 			"qdrant":   qdrant.Spec(),
+			"topic":    topic.Spec(),
 		},
 	}
 	maps.Copy(r.Sinks, extraSinks())

@@ -124,7 +124,7 @@ func (a *app) highestGeneration(ctx context.Context) (highest int64, err error) 
 
 // generationOf takes each partition of a target, which is the way to learn what it holds.
 func (a *app) generationOf(ctx context.Context, t flow.Target, partitions int32) (highest int64, err error) {
-	sink, err := t.Spec.New(t.Config)
+	sink, err := a.newSink(t)
 	if err != nil {
 		return 0, err
 	}

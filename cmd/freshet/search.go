@@ -82,7 +82,7 @@ func (a *app) search(ctx context.Context, q control.SearchQuery) (r control.Sear
 			return r, err
 		}
 	}
-	sink, err := t.Spec.New(t.Config)
+	sink, err := a.newSink(t)
 	if err != nil {
 		return r, err
 	}

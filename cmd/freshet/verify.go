@@ -242,7 +242,7 @@ func (a *app) verification(ctx context.Context, t flow.Target) (c kafka.VerifyCo
 			done()
 		}
 	}()
-	sink, err := t.Spec.New(t.Config)
+	sink, err := a.newSink(t)
 	if err != nil {
 		return c, nil, err
 	}

@@ -22,11 +22,12 @@ var (
 	sharedQdrant   shared[*QdrantServer]
 )
 
-// SharedKafka returns the one broker of this package's tests, started by the first that asks, with kafka.properties as
-// they are. Don't stop it; take topic and group names from Name.
+// SharedKafka returns the one broker of this package's tests, started by the first that asks. Don't stop it; take topic and
+// group names from Name. Nobody waits for it to be missed: however slow the machine is, its controller takes it for alive.
 func SharedKafka(t testing.TB) *Broker {
 	t.Helper()
-	return sharedKafka.get(t, func(ctx context.Context) (*Broker, error) { return startKafka(ctx, KafkaOptions{}) })
+	alive := map[string]string{"broker.session.timeout.ms": "60000"}
+	return sharedKafka.get(t, func(ctx context.Context) (*Broker, error) { return startKafka(ctx, KafkaOptions{Properties: alive}) })
 }
 
 // SharedPostgres returns the one server of this package's tests, started by the first that asks. Don't stop it; take a
