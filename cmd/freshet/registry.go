@@ -11,6 +11,7 @@ import (
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/sinks/postgres"
 	"github.com/freshet-dev/freshet/sinks/qdrant"
+	"github.com/freshet-dev/freshet/sinks/redis"
 	"github.com/freshet-dev/freshet/sinks/sqlite"
 	"github.com/freshet-dev/freshet/sinks/topic"
 	"github.com/freshet-dev/freshet/stream"
@@ -39,6 +40,7 @@ func registry() *flow.Registry {
 			"sqlite":   sqlite.Spec(),
 			"postgres": postgres.Spec(),
 			"qdrant":   qdrant.Spec(),
+			"redis":    redis.Spec(),
 			"topic":    topic.Spec(),
 		},
 	}

@@ -27,6 +27,7 @@ var homes = map[string][]string{
 	"github.com/qdrant/go-client":           {"sinks/qdrant"},
 	"google.golang.org/grpc":                {"sinks/qdrant"},
 	"github.com/google/uuid":                {"sinks/qdrant"},
+	"github.com/redis/rueidis":              {"sinks/redis"},
 	"cel.dev/cel-go":                        {"flow/formula"},
 	"github.com/goccy/go-yaml":              {"flow", "operators/internal/markdown"},
 	"github.com/yuin/goldmark":              {"operators/internal/markdown"},

@@ -16,6 +16,7 @@ var (
 	connectComponent  = component{"connect", "4.3.1"}
 	debeziumComponent = component{"debezium-postgres", "3.7.0.Final"}
 	qdrantComponent   = component{"qdrant", "0.9.0"}
+	redisComponent    = component{"redis", "7"}
 )
 
 // missing says that a component can't be started on this machine, and why.

@@ -20,6 +20,7 @@ var (
 	sharedKafka    shared[*Broker]
 	sharedPostgres shared[*PostgresServer]
 	sharedQdrant   shared[*QdrantServer]
+	sharedRedis    shared[*RedisServer]
 )
 
 // SharedKafka returns the one broker of this package's tests, started by the first that asks. Don't stop it; take topic and
@@ -44,10 +45,18 @@ func SharedQdrant(t testing.TB) *QdrantServer {
 	return sharedQdrant.get(t, func(ctx context.Context) (*QdrantServer, error) { return startQdrant(ctx, QdrantOptions{}) })
 }
 
+// SharedRedis returns the one server of this package's tests, started by the first that asks, with its defaults. Don't stop it; take a prefix for
+// keys from Name.
+func SharedRedis(t testing.TB) *RedisServer {
+	t.Helper()
+	return sharedRedis.get(t, func(ctx context.Context) (*RedisServer, error) { return startRedis(ctx, RedisOptions{}) })
+}
+
 func endShared() {
 	sharedKafka.end()
 	sharedPostgres.end()
 	sharedQdrant.end()
+	sharedRedis.end()
 }
 
 // shared is a component that is started once; a start that failed is not tried again.

@@ -50,7 +50,7 @@ func (s *Sink) step(ctx context.Context, doing string, b stream.Batch, st span) 
 	if at == nil || *at != st.from {
 		return s.lost(doing, b.Partition)
 	}
-	items, err := s.items(b, t.place)
+	items, err := s.items(b, t)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (t *turn) stillOurs(ctx context.Context) error {
 }
 
 // items are the last writes of each row in the batch, in order.
-func (s *Sink) items(b stream.Batch, p place) ([]Item, error) {
+func (s *Sink) items(b stream.Batch, by *turn) ([]Item, error) {
 	last := map[stream.RowID]Item{}
 	for _, u := range b.Units {
 		for _, r := range u.Rows {
@@ -136,7 +136,7 @@ func (s *Sink) items(b stream.Batch, p place) ([]Item, error) {
 				return nil, stream.Errorf(stream.Internal, s.op("write to"), "a row of table %q has %d columns instead of %d", r.Table,
 					len(r.Columns), len(t.Columns))
 			}
-			i := s.item(r, t, p)
+			i := by.item(r, t)
 			if s.ByBatch {
 				i.Over, i.Bound = stream.Version{Generation: r.Version.Generation, Offset: b.From}, stream.Version{Generation: r.Version.Generation, Offset: b.To - 1}
 			}
@@ -152,9 +152,10 @@ func (s *Sink) items(b stream.Batch, p place) ([]Item, error) {
 }
 
 // item is the write of a row under its own version.
-func (s *Sink) item(r stream.RowWrite, t *Table, p place) Item {
-	r.Table = t.As
-	return Item{RowWrite: r, Partition: p.Partition, Epoch: p.rowEpoch(), Over: r.Version, Bound: r.Version, At: s.Now()}
+func (t *turn) item(r stream.RowWrite, of *Table) Item {
+	r.Table = of.As
+	return Item{RowWrite: r, Partition: t.place.Partition, Epoch: t.place.rowEpoch(), Over: r.Version, Bound: r.Version, At: t.sink.Now(),
+		Place: Mark{t.document.Key, t.document.Sequence}}
 }
 
 // putAll puts the items in order, a chunk at a time.

@@ -88,7 +88,7 @@ func (t *turn) bury(ctx context.Context, in Range) error {
 						"another program put it there under another identity than its own; delete it in the target", r.Key, r.Document, table.As)
 				}
 				now[r.RowID] = true
-				items[n] = t.sink.item(stream.RowWrite{RowID: r.RowID, Version: last, Delete: true}, &table, t.place)
+				items[n] = t.item(stream.RowWrite{RowID: r.RowID, Version: last, Delete: true}, &table)
 			}
 			if err := t.put(ctx, table.As, items); err != nil {
 				return err

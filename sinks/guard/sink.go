@@ -13,8 +13,8 @@
 // record, so it loses to a newer one, and a deleted row has left a tombstone to lose to (4). Tombstones are collected when
 // they are older than Options.TombstoneAge, which must exceed the life of a stale request: a writer looks at its epoch
 // again after Options.Patience, so what is left is the time that a process, its host or the network can hold back one
-// request that was about to be sent. An hour is far above any of these that does not break the connection. Units become
-// visible row by row, in order (5).
+// request that was about to be sent. An hour is far above any of these that does not break the connection. A store that compares
+// Item.Place in one step with the write leaves a stale request no moment at all. Units become visible row by row, in order (5).
 //
 // Guards. With Options.ByBatch all items of a batch carry one condition, "the version held is at most the batch's last",
 // for targets whose conditional put takes one filter for a whole request. That is exact too: the batch holds the last

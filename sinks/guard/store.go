@@ -19,6 +19,15 @@ type Item struct {
 	Epoch       int64 // of the writer; rising over all writers of a row
 	Over, Bound stream.Version
 	At          time.Time // when it was written, by the writer's clock: the age of a tombstone
+	Place       Mark      `cbor:"-"`
+}
+
+// Mark is a document as a writer saw it. An item carries that of its partition's place: a store that can compare it in one step
+// with the write refuses the put, with kind Fenced, when the place has another sequence by now; then a stale writer changes nothing at all.
+// Other stores leave it aside: what a stale writer puts loses to newer rows and to tombstones.
+type Mark struct {
+	Key      string
+	Sequence int64
 }
 
 // Beats reports whether the item is taken where held lies, a row or its tombstone.

@@ -1,0 +1,307 @@
+package redis_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/freshet-dev/freshet/internal/testenv"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+var plain = stream.TargetTable{Table: notes}
+
+// TestLateRequest: a writer is stopped after it saw that the partition is its own; its successor goes on; then the request arrives. Nothing of it is
+// written, not even a row that nobody else wrote.
+func TestLateRequest(t *testing.T) {
+	server := testenv.SharedRedis(t)
+	p, l := newPlace(t, server), newLink(t, server)
+	slow := place{url: l.url(), prefix: p.prefix}
+	zombie := slow.writer(t, plain)
+	zombie.apply("a=1", "b=1")
+	l.hold("EVALSHA")
+	late, done := zombie.batch("a=2", "b=2", "new=2"), make(chan error, 1)
+	go func() { done <- zombie.sink.Apply(context.WithoutCancel(t.Context()), late) }()
+	<-l.held
+	heir := p.writer(t, plain)
+	heir.apply("a=3", "b")
+	l.release()
+	heir.wants(<-done, stream.Fenced)
+	heir.holds("a=3@2")
+}
+
+// TestKilledServer: while the server is away, a write is transient; afterwards all that was acknowledged is there, and the same sink goes on.
+func TestKilledServer(t *testing.T) {
+	server := testenv.Redis(t, testenv.RedisOptions{Durable: true})
+	w := place{url: server.URL(), prefix: "p"}.writer(t, plain)
+	w.apply("a=one", "gone=one")
+	w.apply("gone")
+	server.Kill()
+	b := w.batch("b=two")
+	w.wants(w.sink.Apply(t.Context(), b), stream.Transient)
+	server.Start(t)
+	until(t, func() error { return w.sink.Apply(t.Context(), b) })
+	w.next = b.To
+	w.holds("a=one@0", "b=two@3")
+}
+
+// TestKilledInTheMiddle: whenever the server dies, the writer that goes on where the target says ends with every row.
+func TestKilledInTheMiddle(t *testing.T) {
+	server := testenv.Redis(t, testenv.RedisOptions{Durable: true})
+	p := place{url: server.URL(), prefix: "p"}
+	w := p.writer(t, plain)
+	var writes, want []string
+	for n := range 2000 {
+		document := string([]byte{'a' + byte(n/676), 'a' + byte(n/26%26), 'a' + byte(n%26)})
+		writes = append(writes, document+"=text")
+		want = append(want, document+"=text@"+strconv.Itoa(n))
+	}
+	ended := make(chan error, 1)
+	b := w.batch(writes...)
+	go func() { ended <- w.sink.Apply(context.WithoutCancel(t.Context()), b) }()
+	p.client = dial(t, server)
+	until(t, func() error {
+		if len(p.keys(t, "p:notes:")) == 0 {
+			return stream.Errorf(stream.Transient, "wait", "no row is there yet")
+		}
+		return nil
+	})
+	server.Kill()
+	<-ended
+	server.Start(t)
+	until(t, func() error {
+		_, err := w.sink.Assign(t.Context(), 0, origin)
+		return err
+	})
+	w.take()
+	if w.next == 0 {
+		must(t, w.sink.Apply(t.Context(), b))
+	}
+	w.holds(want...)
+}
+
+// TestForgetfulServer: a server without persistence begins empty. The writer sees it, writes nothing into the void, and the next start begins anew.
+func TestForgetfulServer(t *testing.T) {
+	server := testenv.Redis(t, testenv.RedisOptions{})
+	p := place{url: server.URL(), prefix: "p"}
+	w := p.writer(t, plain)
+	w.apply("a=one")
+	server.Kill()
+	server.Start(t)
+	until(t, func() error {
+		err := w.sink.Apply(t.Context(), w.batch("b=two"))
+		if stream.KindOf(err) == stream.Fenced {
+			return nil
+		}
+		return err
+	})
+	w.take()
+	if w.next != 0 {
+		t.Fatalf("an empty server holds offset %d", w.next)
+	}
+	w.wants(w.sink.Apply(t.Context(), w.batch("a=one")), stream.Usage, `table "notes" is gone`)
+	heir := p.writer(t, plain)
+	if heir.next != 0 {
+		t.Fatalf("the next start begins at offset %d", heir.next)
+	}
+	heir.apply("a=one", "b=two")
+	heir.holds("a=one@0", "b=two@1")
+}
+
+// TestOlderState: a server comes back as it was some time ago, as after a failover to a replica that was behind. Rows and place went back together:
+// the writer is refused, and goes on where the target says.
+func TestOlderState(t *testing.T) {
+	server := testenv.Redis(t, testenv.RedisOptions{})
+	p := place{url: server.URL(), prefix: "p"}
+	w := p.writer(t, plain)
+	w.apply("a=one", "gone=one")
+	c := dial(t, server)
+	must(t, c.Do(t.Context(), c.B().Save().Build()).Error())
+	w.apply("gone", "a=two", "b=two")
+	server.Kill()
+	server.Start(t)
+	until(t, func() error {
+		err := w.sink.Apply(t.Context(), w.batch("c=three"))
+		if stream.KindOf(err) == stream.Fenced {
+			return nil
+		}
+		return err
+	})
+	w.take()
+	if w.next != 2 {
+		t.Fatalf("the target says offset %d, want that of the saved state, 2", w.next)
+	}
+	w.holds("a=one@0", "gone=one@1")
+	w.apply("gone", "a=two", "b=two", "c=three")
+	w.holds("a=two@3", "b=two@4", "c=three@5")
+}
+
+// TestOutOfMemory: a put that does not fit fails whole, is transient, and succeeds once there is memory.
+func TestOutOfMemory(t *testing.T) {
+	server := testenv.Redis(t, testenv.RedisOptions{})
+	w := place{url: server.URL(), prefix: "p"}.writer(t, plain)
+	w.apply("a=one")
+	configure(t, server, "maxmemory", "1")
+	b := w.batch("a=two", "b=two")
+	w.wants(w.sink.Apply(t.Context(), b), stream.Transient, "OOM")
+	w.holds("a=one@0")
+	configure(t, server, "maxmemory", "0")
+	must(t, w.sink.Apply(t.Context(), b))
+	w.holds("a=two@1", "b=two@2")
+}
+
+func configure(t *testing.T, server *testenv.RedisServer, name, value string) {
+	t.Helper()
+	c := dial(t, server)
+	must(t, c.Do(t.Context(), c.B().ConfigSet().ParameterValue().ParameterValue(name, value).Build()).Error())
+}
+
+// TestRefusedServers: one on which rows would vanish or scripts would not see all keys, at the start and when it became one.
+func TestRefusedServers(t *testing.T) {
+	for setting, says := range map[string]string{"maxmemory-policy allkeys-lru": "maxmemory-policy is allkeys-lru", "cluster-enabled yes": "part of a cluster"} {
+		t.Run(setting, func(t *testing.T) {
+			server := testenv.Redis(t, testenv.RedisOptions{Settings: []string{setting}})
+			sink, err := place{url: server.URL(), prefix: "p"}.sink(nil)
+			must(t, err)
+			defer sink.Close()
+			_, err = sink.Open(t.Context(), "f", "t")
+			wants(t, err, stream.Usage, says)
+		})
+	}
+	server := testenv.Redis(t, testenv.RedisOptions{})
+	w := place{url: server.URL(), prefix: "p"}.writer(t, plain)
+	configure(t, server, "maxmemory-policy", "allkeys-random")
+	_, err := w.sink.Assign(t.Context(), 0, origin)
+	wants(t, err, stream.Usage, "allkeys-random")
+}
+
+// rights is what docs/targets/redis.md says that a user needs.
+const rights = "resetchannels ~p:* +info +ping +select +evalsha +eval +scan +exists +hget +hmget +hgetall +hset +hdel +hincrby +del +unlink +zadd +zrem +zrangebyscore"
+
+// TestRights: a user with these rights and no others can do all that a target needs, rebuilds and new tables included.
+func TestRights(t *testing.T) {
+	server := testenv.Redis(t, testenv.RedisOptions{Settings: []string{"user feeder on >secret " + rights}})
+	file := filepath.Join(t.TempDir(), "password")
+	write(t, file, "secret\n")
+	p := place{url: "redis://feeder@" + server.Addr() + "/1", prefix: "p"}
+	w := p.writer(t, plain, stream.Entry{Key: "password", Value: stream.StringOf("file:" + file)})
+	w.apply("a=one", "b=one")
+	w.apply("b")
+	must(t, w.sink.StartRebuild(t.Context(), 0, 3))
+	b := w.batch("a=one")
+	b.From, b.To, b.Units[0].Rows[0].Version.Offset = 0, 3, 0
+	must(t, w.sink.Stage(t.Context(), b))
+	must(t, w.sink.Switch(t.Context(), 0, 3))
+	must(t, w.sink.Sweep(t.Context(), 0, 1, stream.Version{Generation: 1}))
+	other, err := p.sink([]stream.TargetTable{{Table: stream.Table{Name: "notes", Columns: notes.Columns[:1]}}},
+		stream.Entry{Key: "password", Value: stream.StringOf("file:" + file)})
+	must(t, err)
+	defer other.Close()
+	changed, err := other.Open(t.Context(), origin.Flow, origin.Target)
+	must(t, err)
+	must(t, other.Recreate(t.Context(), changed))
+	w.holds()
+	if other := dial(t, server); len((place{client: other}).keys(t, "")) > 0 {
+		t.Error("database 0 holds keys, but the url names database 1")
+	}
+}
+
+// TestPasswordAndTLS: the certificate is checked; a wrong password is told at the start; one that was rotated heals by itself and is in no error.
+func TestPasswordAndTLS(t *testing.T) {
+	cert, key := certificate(t)
+	server := testenv.Redis(t, testenv.RedisOptions{Cert: cert, Key: key, Settings: []string{"requirepass first-secret"}})
+	file := filepath.Join(t.TempDir(), "password")
+	write(t, file, "wrong-secret\n")
+	p := place{url: server.URL(), prefix: "p"}
+	open := func(ca string) (stream.Sink, error) {
+		more := []stream.Entry{{Key: "password", Value: stream.StringOf("file:" + file)}}
+		if ca != "" {
+			more = append(more, stream.Entry{Key: "ca", Value: stream.StringOf(ca)})
+		}
+		sink, err := p.sink([]stream.TargetTable{plain}, more...)
+		must(t, err)
+		t.Cleanup(func() { must(t, sink.Close()) })
+		_, err = sink.Open(t.Context(), "f", "t")
+		return sink, err
+	}
+	if _, err := open(""); err == nil {
+		t.Fatal("a certificate that no authority signed was taken")
+	}
+	sink, err := open(cert)
+	if wants(t, err, stream.Usage, "WRONGPASS", "password"); strings.Contains(err.Error(), "wrong-secret") {
+		t.Fatalf("the password is in %q", err)
+	}
+	write(t, file, "first-secret\n")
+	_, err = sink.Open(t.Context(), "f", "t")
+	must(t, err)
+
+	rotate(t, server, cert)
+	until(t, func() error { // the connections that were ended come first
+		_, err := sink.Assign(t.Context(), 0, origin)
+		if err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+			return stream.Errorf(stream.Transient, "wait", "got %v", err)
+		}
+		if wants(t, err, stream.Transient); strings.Contains(err.Error(), "first-secret") {
+			t.Fatalf("the password is in %q", err)
+		}
+		return nil
+	})
+	write(t, file, "second-secret")
+	until(t, func() error {
+		_, err := sink.Assign(t.Context(), 0, origin)
+		return err
+	})
+}
+
+// rotate sets another password and ends all connections, as a server that restarts does.
+func rotate(t *testing.T, server *testenv.RedisServer, cert string) {
+	t.Helper()
+	o, err := rueidis.ParseURL(server.URL())
+	must(t, err)
+	o.Password, o.ForceSingleClient, o.DisableCache = "first-secret", true, true
+	o.TLSConfig.RootCAs = x509.NewCertPool()
+	text, err := os.ReadFile(cert)
+	must(t, err)
+	o.TLSConfig.RootCAs.AppendCertsFromPEM(text)
+	c, err := rueidis.NewClient(o)
+	must(t, err)
+	defer c.Close()
+	must(t, c.Do(t.Context(), c.B().ConfigSet().ParameterValue().ParameterValue("requirepass", "second-secret").Build()).Error())
+	must(t, c.Do(t.Context(), c.B().ClientKill().TypeNormal().SkipmeYes().Build()).Error())
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+// certificate makes one for 127.0.0.1 that signs itself, and returns the paths of it and of its key.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, private.Public(), private)
+	must(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	must(t, err)
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+	return cert, key
+}
