@@ -189,6 +189,9 @@ func ensureTopics(ctx context.Context, adm *kadm.Client, flow string, source Sou
 	return t, t.describe(ctx, adm, source)
 }
 
+// listedWithin is how long brokers may take to hear of a topic that was made.
+const listedWithin = 30 * time.Second
+
 // offsetsWithin is how long a broker may take to make its offsets topic, when it is first asked for offsets.
 const offsetsWithin = time.Minute
 
@@ -294,13 +297,28 @@ func leaders(d kadm.TopicDetail) bool {
 	return true
 }
 
+// listed describes topics that exist. A broker may not have heard yet of one that was just made.
+func listed(ctx context.Context, adm *kadm.Client, topics []string) (kadm.TopicDetails, error) {
+	within, cancel := context.WithTimeout(ctx, listedWithin)
+	defer cancel()
+	for {
+		details, err := adm.ListTopics(within, topics...)
+		if err == nil {
+			err = details.Error()
+		}
+		if err == nil || !kerr.IsRetriable(err) || pause(within, 100*time.Millisecond) != nil {
+			return details, err
+		}
+	}
+}
+
 // describe reads the topic IDs and the retention.
 func (t *Topics) describe(ctx context.Context, adm *kadm.Client, source Source) error {
 	topics := []string{t.Source, rowsTopic(t.Flow), changelogTopic(t.Flow)}
 	for _, in := range source.From {
 		topics = append(topics, in.Topic)
 	}
-	details, err := adm.ListTopics(ctx, topics...)
+	details, err := listed(ctx, adm, topics)
 	if err != nil {
 		return &stream.Error{Op: "look up the topics of flow " + t.Flow, Kind: stream.Transient, Err: err}
 	}

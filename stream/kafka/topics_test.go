@@ -118,6 +118,24 @@ func TestTopicThatIsNotMade(t *testing.T) {
 	}
 }
 
+// TestTopicThatIsNotHeardOf: a broker that has not heard yet of a topic that another one made is asked again; until then it has no ID.
+func TestTopicThatIsNotHeardOf(t *testing.T) {
+	play(t, func(s *scene) {
+		s.broker.Cluster().ControlKey(int16(kmsg.CreateTopics), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			s.broker.Cluster().KeepControl()
+			if r.(*kmsg.CreateTopicsRequest).Topics[0].Topic == "other.changelog" { // by then the rows topic was seen
+				<-time.After(10 * time.Second) // until what the client knows of it is old
+				s.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "other.rows", Err: kerr.UnknownTopicOrPartition, Count: 3})
+			}
+			return nil, nil, false
+		})
+		got, err := s.cluster.EnsureTopics(s.Context(), "other", kafka.Source{Topic: "other.files.page", Ours: true})
+		if err != nil || strings.Trim(got.ChangelogID, "A=") == "" || strings.Trim(got.RowsID, "A=") == "" {
+			t.Errorf("the changelog's ID is %q, the rows topic's %q (%v)", got.ChangelogID, got.RowsID, err)
+		}
+	})
+}
+
 // TestDefaultPartitions is what a flow of its own topic gets that declares none.
 func TestDefaultPartitions(t *testing.T) {
 	play(t, func(s *scene) {
