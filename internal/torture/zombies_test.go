@@ -18,7 +18,12 @@ func TestZombies(t *testing.T) {
 	r := newRig(t, 2*time.Second, every, testenv.SharedKafka(t))
 	_, seed := chance(t)
 	n := number("FRESHET_ZOMBIES", 20)
-	r.replica(t, 0, "process").start(t, "")
+	processor := r.replica(t, 0, "process")
+	processor.start(t, "")
+	r.until(t, "the flow's topics are there", func(ctx context.Context) bool {
+		s, ok := processor.status(ctx)
+		return ok && ready(s.Partitions) == partitions
+	})
 	pairs := map[target]*rig{}
 	for i, v := range r.targets {
 		pairs[v] = r.pair(t, 1+2*i, v)
