@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", strconv.Itoa(len(every))) // zombies stand still most of the time
+	_ = flag.Set("test.parallel", strconv.Itoa(len(fenced))) // zombies stand still most of the time
 	code := testenv.Main(m)
 	_ = os.RemoveAll(built.dir) // of the temporary directory
 	os.Exit(code)

@@ -15,7 +15,7 @@ import (
 // TestZombies lets writers of each target stand still in the middle of a write, for longer than their session lasts, until
 // another has taken their partitions over, and go on (F17, S5). What they still had to write must be refused.
 func TestZombies(t *testing.T) {
-	r := newRig(t, 2*time.Second, every, testenv.SharedKafka(t))
+	r := newRig(t, 2*time.Second, fenced, testenv.SharedKafka(t))
 	_, seed := chance(t)
 	n := number("FRESHET_ZOMBIES", 20)
 	processor := r.replica(t, 0, "process")
