@@ -13,7 +13,7 @@ import (
 // 15 % of a memtable; larger ones go to the value log, whose space comes back only at the next Open.
 const (
 	memTable     = 2 << 20
-	table        = 1 << 19 // building one takes twice its size, and Badger keeps what was taken
+	table        = 1 << 20 // building one takes twice its size, and Badger keeps what was taken
 	largeValue   = 300 << 10
 	blockCache   = 1 << 20
 	indexCache   = 16 << 20

@@ -38,7 +38,7 @@ func (e *exit) Error() string { return e.text }
 const endWithin = 45 * time.Second
 
 // garbagePercent bounds memory: most of the heap is buffers without pointers, which the collector passes over quickly.
-const garbagePercent = 70
+const garbagePercent = 40
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
