@@ -13,7 +13,7 @@ import (
 // docs/reliability.md, and run TestZombies and TestKills ten times.
 var (
 	swift = []maker{newPostgres, newSQLite, newGuarded}
-	every = append(swift[:len(swift):len(swift)], newQdrant)
+	every = append(swift[:len(swift):len(swift)], newQdrant, newRedis)
 	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them.
 	fenced = append(every[:len(every):len(every)], newTopic)
 )
