@@ -32,6 +32,8 @@ targets:
   local:  { sqlite: { path: out.db }, tables: [pages, chunks] }
   db:     { postgres: { url: "env:PG_URL", schema: peers }, tables: [pages, chunks] }
   search: { qdrant: { url: "env:QDRANT_URL" }, tables: { pages: { table: NAME-pages }, chunks: { table: NAME-chunks } } }
+  online: { redis: { url: "env:REDIS_URL" }, tables: [pages, chunks] }
+  out:    { topic: { prefix: "NAME." }, tables: [pages, chunks] }
 `
 
 // peers is a flow whose targets are peers, fed with a recorded history.
@@ -159,16 +161,18 @@ func playPeers(t *testing.T, corpus string) {
 	broker, search := testenv.SharedKafka(t), testenv.Qdrant(t, testenv.QdrantOptions{})
 	name := strings.ReplaceAll(testenv.Name(t), "_", "-")
 	p := &peers{project: newProject(t, strings.NewReplacer("NAME", name, "BROKER", broker.Addr()).Replace(peersFlow)), feed: feed}
-	p.env = []string{"PG_URL=" + testenv.SharedPostgres(t).NewDatabase(t).URL, "QDRANT_URL=" + search.URL()}
+	p.env = []string{"PG_URL=" + testenv.SharedPostgres(t).NewDatabase(t).URL, "QDRANT_URL=" + search.URL(),
+		"REDIS_URL=" + testenv.Redis(t, testenv.RedisOptions{}).URL()}
 	p.topic = openTopic(t, broker, name+".files.page")
 
 	run := p.run("--role", "process,sinks")
 	run.until("the source's topic is there", p.topic.exists)
 	feed.next(p.topic, len(feed.commits)/2)
-	p.settled("local", "db", "search")
+	others := []string{"local", "db", "online", "out"}
+	p.settled(append(others, "search")...)
 	search.Kill()
 	feed.next(p.topic, len(feed.commits))
-	if s := p.settled("local", "db"); s.Replicas[0].Counts.Nodes["vector"].Computed == 0 {
+	if s := p.settled(others...); s.Replicas[0].Counts.Nodes["vector"].Computed == 0 {
 		t.Error("nothing was computed at all")
 	}
 	run.stop()
@@ -176,7 +180,7 @@ func playPeers(t *testing.T, corpus string) {
 
 	search.Start(t)
 	run = p.run("--role", "process,sinks")
-	if s := p.settled("local", "db", "search"); s.Replicas[0].Counts.Nodes["vector"].Computed != 0 {
+	if s := p.settled(append(others, "search")...); s.Replicas[0].Counts.Nodes["vector"].Computed != 0 {
 		t.Errorf("a target that catches up let %d vectors be computed", s.Replicas[0].Counts.Nodes["vector"].Computed)
 	}
 	run.stop()
@@ -185,6 +189,7 @@ func playPeers(t *testing.T, corpus string) {
 	if rows == 0 {
 		t.Error("there are no rows")
 	}
-	p.clean("db", rows)
-	p.clean("search", rows)
+	for _, target := range []string{"db", "search", "online", "out"} {
+		p.clean(target, rows)
+	}
 }
