@@ -81,7 +81,26 @@ func NewDelivery(c DeliveryConfig) *Delivery {
 
 // Run delivers until ctx ends (nil) or the target needs a person (the error says what to do). What is transient is
 // retried in place: nothing is skipped, and only this target waits.
-func (d *Delivery) Run(ctx context.Context) (err error) {
+func (d *Delivery) Run(ctx context.Context) error {
+	for taken := new(takeovers); ; {
+		err := d.session(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case !errors.Is(err, kerr.FencedInstanceID):
+			return fmt.Errorf("target %s: %w", d.c.Target, err)
+		case taken.again(time.Now()):
+			return fmt.Errorf("target %s: %w", d.c.Target, twin("read the rows topic", err))
+		}
+		d.log.Warn("the delivery joins its group anew", "reason", err)
+		if pause(ctx, 100*time.Millisecond) != nil {
+			return nil
+		}
+	}
+}
+
+// session joins the group and delivers until ctx ends (nil) or something fails.
+func (d *Delivery) session(ctx context.Context) (err error) {
 	d.mu.Lock()
 	d.assign = newAssignment(rowsTopic(d.c.Topics.Flow), d.signal)
 	d.mu.Unlock()
@@ -97,10 +116,7 @@ func (d *Delivery) Run(ctx context.Context) (err error) {
 	for ctx.Err() == nil {
 		d.Pulse.beat()
 		if err := d.round(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("target %s: %w", d.c.Target, err)
+			return err
 		}
 	}
 	return nil
@@ -229,8 +245,7 @@ func (d *Delivery) poll(ctx context.Context) error {
 		case errors.Is(e.Err, kgo.ErrClientClosed):
 			return e.Err
 		case errors.Is(e.Err, kerr.FencedInstanceID):
-			return stream.Errorf(stream.Usage, "read the rows topic", "another process runs as the same replica (%w); give each running "+
-				"replica its own --replica N", e.Err)
+			return e.Err
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):
 			return stream.Errorf(stream.Usage, fmt.Sprintf("read %s/%d", e.Topic, e.Partition), "the target's next offset is not in the topic; "+
 				"run: freshet rebuild %s -f FLOW", d.c.Target)

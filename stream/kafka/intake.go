@@ -90,7 +90,8 @@ func (n *Intake) op() string { return "take in the sources of flow " + n.c.Topic
 // Run takes in until ctx ends (nil) or something needs a person (the error says what). A session whose transaction ended
 // in an unknown way is rebuilt with the same transactional ID, which settles it.
 func (n *Intake) Run(ctx context.Context) error {
-	fenced, progress := 0, int64(0)
+	var taken takeovers
+	progress := int64(0)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := n.session(ctx)
 		if ctx.Err() != nil {
@@ -100,22 +101,16 @@ func (n *Intake) Run(ctx context.Context) error {
 			return err
 		}
 		if commits := n.Metrics.Commits.Load(); commits > progress+10 {
-			wait, fenced, progress = 100*time.Millisecond, 0, commits
+			wait, progress = 100*time.Millisecond, commits
 		}
-		if n.c.Cluster.rival(err, n.begun) {
-			if fenced++; fenced == 3 {
-				return n.twin(err)
-			}
+		if n.c.Cluster.rival(err, n.begun) && taken.again(time.Now()) {
+			return twin(n.op(), err)
 		}
 		n.log.Warn("the intake starts a new session", "flow", n.c.Topics.Flow, "reason", err, "wait", wait)
 		if pause(ctx, wait) != nil {
 			return nil
 		}
 	}
-}
-
-func (n *Intake) twin(err error) error {
-	return stream.Errorf(stream.Usage, n.op(), "another process runs as the same replica (%w); give each running replica its own --replica N", err)
 }
 
 // session joins the group and works until the session breaks.
@@ -190,7 +185,7 @@ func (n *Intake) poll(ctx context.Context) (*batch, error) {
 		case errors.Is(e.Err, kgo.ErrClientClosed):
 			return nil, errRestart
 		case errors.Is(e.Err, kerr.FencedInstanceID):
-			return nil, n.twin(e.Err)
+			return nil, e.Err
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):
 			return nil, stream.Errorf(stream.Usage, fmt.Sprintf("read %s/%d", e.Topic, e.Partition), "the next offset is no longer in the "+
 				"topic: records were deleted before they were taken in; run: freshet reset -f FLOW")

@@ -210,6 +210,40 @@ func TestStaticTwins(t *testing.T) {
 	})
 }
 
+// TestStaticTwinsDeliver: the same of two deliveries to one target.
+func TestStaticTwinsDeliver(t *testing.T) {
+	play(t, func(s *scene) {
+		same := func(c *setup) { c.delivery.Instance, c.process = "0", false }
+		source := s.start(func(c *setup) { c.deliver = false })
+		first := s.start(same)
+		s.load(0)
+		s.settle(source, first)
+		second := s.start(same)
+		first.halts(stream.Usage, "another process runs as the same replica", "--replica")
+		s.load(1)
+		s.settle(source, second)
+		s.expect()
+	})
+}
+
+// TestFencedWithoutTwin: a static member that the group shuts out, as one whose join was repeated is, joins anew; only what happens
+// again and again is a twin.
+func TestFencedWithoutTwin(t *testing.T) {
+	play(t, func(s *scene) {
+		p := s.start(func(c *setup) { c.processor.Instance, c.delivery.Instance = "0", "0" })
+		for round := range 3 {
+			s.load(round)
+			s.settle(p)
+			s.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.FencedInstanceID, Count: 2}) // both groups
+			s.wait(2 * time.Minute)
+		}
+		s.load(3)
+		s.settle(p)
+		s.expect()
+		s.consistent(p)
+	})
+}
+
 // TestManyDocuments moves more than one poll and one restore piece can hold.
 func TestManyDocuments(t *testing.T) {
 	playReal(t, func(s *scene) {

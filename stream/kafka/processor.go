@@ -187,7 +187,8 @@ func (p *Processor) lookAround() {
 // ended in an unknown way is rebuilt with the same transactional ID, which settles it.
 func (p *Processor) Run(ctx context.Context) error {
 	p.lookAround()
-	fenced, progress := 0, int64(0)
+	var taken takeovers
+	progress := int64(0)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := p.session(ctx)
 		if ctx.Err() != nil {
@@ -197,12 +198,10 @@ func (p *Processor) Run(ctx context.Context) error {
 			return err
 		}
 		if commits := p.Metrics.Commits.Load(); commits > progress+10 {
-			wait, fenced, progress = 100*time.Millisecond, 0, commits
+			wait, progress = 100*time.Millisecond, commits
 		}
-		if p.c.Cluster.rival(err, p.begun) {
-			if fenced++; fenced == 3 {
-				return p.twin(err)
-			}
+		if p.c.Cluster.rival(err, p.begun) && taken.again(time.Now()) {
+			return twin("process flow "+p.c.Topics.Flow, err)
 		}
 		p.c.Trouble(err)
 		p.log.Warn("the processor starts a new session", "flow", p.c.Topics.Flow, "reason", err, "wait", wait)
@@ -210,20 +209,6 @@ func (p *Processor) Run(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// rival reports whether err says that another process took the transactional ID. A transaction that was open for longer
-// than the brokers keep one was fenced by its time-out, e.g. while this process stood still: that tells nothing, however
-// often it happens. Being fenced at once, again and again, is a twin.
-func (c Cluster) rival(err error, begun time.Time) bool {
-	fenced := errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
-	return fenced && time.Since(begun) < c.patience()
-}
-
-// twin says that another process took this replica's place.
-func (p *Processor) twin(err error) error {
-	return stream.Errorf(stream.Usage, "process flow "+p.c.Topics.Flow, "another process runs as the same replica (%w); give each running "+
-		"replica its own --replica N", err)
 }
 
 // errRestart ends a session that is to be begun anew.
@@ -300,7 +285,7 @@ func (p *Processor) received(fetches kgo.Fetches) ([]*stream.Record, error) {
 		case errors.Is(e.Err, kgo.ErrClientClosed):
 			return nil, errRestart
 		case errors.Is(e.Err, kerr.FencedInstanceID):
-			return nil, p.twin(e.Err)
+			return nil, e.Err
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):
 			p.stop(e.Partition, stream.Errorf(stream.Usage, fmt.Sprintf("read %s/%d", e.Topic, e.Partition), "the next offset is no "+
 				"longer in the topic: records were deleted before they were processed; run: freshet reset -f FLOW"))
