@@ -2,12 +2,8 @@ package qdrant
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -105,34 +102,9 @@ func (s *store) config() (*qdrant.Config, error) {
 	}
 	if u.Scheme == "https" {
 		c.UseTLS = true
-		c.TLSConfig, err = s.tlsConfig()
+		c.TLSConfig, err = trust.Config(configuring, s.ca)
 	}
 	return c, err
-}
-
-// caPath resolves the setting against the folder of the flow file.
-func caPath(s stream.Settings) string {
-	path := s.String("ca")
-	if path == "" || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(s.Dir, path)
-}
-
-func (s *store) tlsConfig() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.ca == "" {
-		return c, nil
-	}
-	pem, err := os.ReadFile(s.ca)
-	if err != nil {
-		return nil, &stream.Error{Op: configuring, Kind: stream.Usage, Err: fmt.Errorf("setting ca: %w", err)}
-	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, stream.Errorf(stream.Usage, configuring, "setting ca: %s holds no certificate in PEM form", s.ca)
-	}
-	return c, nil
 }
 
 func (s *store) options() []grpc.DialOption {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/freshet-dev/freshet/sinks/guard"
+	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -39,7 +40,7 @@ func Spec() stream.SinkSpec {
 			{Name: "url", Kind: stream.SettingURL, Required: true,
 				Doc: "http://host:6334, or https:// for TLS, or a reference to such a URL; the port is that of gRPC."},
 			{Name: "api_key", Kind: stream.SettingSecret, Doc: "API key, read again at each request."},
-			{Name: "ca", Kind: stream.SettingPath, Doc: "PEM file of the certificates to trust instead of the system's, relative to the flow file."},
+			trust.Setting(),
 			{Name: "prefix", Kind: stream.SettingString, Doc: "Put before the name of every collection."},
 		},
 		TableSettings: []stream.Setting{
@@ -61,7 +62,7 @@ func Spec() stream.SinkSpec {
 
 // New checks names, types and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
-	s := &store{url: c.Settings.Secret("url"), key: c.Settings.Secret("api_key"), ca: caPath(c.Settings),
+	s := &store{url: c.Settings.Secret("url"), key: c.Settings.Secret("api_key"), ca: trust.Path(c.Settings),
 		prefix: c.Settings.String("prefix"), tables: map[string]*table{}}
 	if s.url.IsZero() {
 		return nil, stream.Errorf(stream.Usage, configuring, "setting url is missing")

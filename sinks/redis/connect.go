@@ -3,13 +3,9 @@ package redis
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +14,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -67,9 +64,10 @@ func (s *store) connect() error {
 		PipelineMultiplex: -1, AlwaysPipelining: true, // one connection, whose end is seen at once
 		DisableCache: true, DisableRetry: true} // whoever asks decides what is asked again
 	if where.tls {
-		if o.TLSConfig, err = s.tlsConfig(where.host); err != nil {
+		if o.TLSConfig, err = trust.Config(configuring, s.ca); err != nil {
 			return err
 		}
+		o.TLSConfig.ServerName = where.host
 	}
 	c, err := rueidis.NewClient(o)
 	if err != nil {
@@ -147,31 +145,6 @@ func (s *store) credentials(rueidis.AuthCredentialsContext) (c rueidis.AuthCrede
 		c.Password, err = s.password.Resolve()
 	}
 	return c, err
-}
-
-// caPath resolves the setting against the folder of the flow file.
-func caPath(s stream.Settings) string {
-	path := s.String("ca")
-	if path == "" || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(s.Dir, path)
-}
-
-func (s *store) tlsConfig(host string) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
-	if s.ca == "" {
-		return c, nil
-	}
-	pem, err := os.ReadFile(s.ca)
-	if err != nil {
-		return nil, &stream.Error{Op: configuring, Kind: stream.Usage, Err: fmt.Errorf("setting ca: %w", err)}
-	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, stream.Errorf(stream.Usage, configuring, "setting ca: %s holds no certificate in PEM form", s.ca)
-	}
-	return c, nil
 }
 
 // do asks the server within the limit.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/freshet-dev/freshet/sinks/guard"
+	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -50,7 +51,7 @@ func Spec() stream.SinkSpec {
 				Doc: "redis://user@host:6379/0, or rediss:// for TLS, or a reference to such a URL; a reference's may hold the password."},
 			{Name: "username", Kind: stream.SettingSecret, Doc: "User, read again at each connection; the URL's when absent."},
 			{Name: "password", Kind: stream.SettingSecret, Doc: "Password, read again at each connection; the URL's when absent."},
-			{Name: "ca", Kind: stream.SettingPath, Doc: "PEM file of the certificates to trust instead of the system's, relative to the flow file."},
+			trust.Setting(),
 			{Name: "prefix", Kind: stream.SettingString, Default: stream.StringOf(defaultPrefix), Doc: "First part of the name of every key, without a colon."},
 		},
 		TableSettings: []stream.Setting{
@@ -64,7 +65,7 @@ func Spec() stream.SinkSpec {
 // New checks names and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
 	s := &store{url: c.Settings.Secret("url"), username: c.Settings.Secret("username"), password: c.Settings.Secret("password"),
-		ca: caPath(c.Settings), prefix: c.Settings.String("prefix"), tables: map[string]*table{}, walks: map[walked]uint64{}}
+		ca: trust.Path(c.Settings), prefix: c.Settings.String("prefix"), tables: map[string]*table{}, walks: map[walked]uint64{}}
 	if s.prefix == "" {
 		s.prefix = defaultPrefix
 	}

@@ -1,0 +1,37 @@
+package trust
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+func TestPath(t *testing.T) {
+	absolute := filepath.Join(t.TempDir(), "ca.pem")
+	for given, want := range map[string]string{"": "", "ca.pem": filepath.Join("flows", "ca.pem"), absolute: absolute} {
+		s := stream.Settings{Dir: "flows", Values: stream.MapOf(stream.Entry{Key: "ca", Value: stream.StringOf(given)})}
+		if got := Path(s); got != want {
+			t.Errorf("ca %q lies at %q, want %q", given, got, want)
+		}
+	}
+}
+
+// TestRefusals: a file that is absent, or holds no certificate, is named.
+func TestRefusals(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{empty, empty + ".absent"} {
+		_, err := Config("configure target x", path)
+		if stream.KindOf(err) != stream.Usage || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "setting ca") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if c, err := Config("configure target x", ""); err != nil || c.RootCAs != nil {
+		t.Errorf("without a file: %v, %v", c, err)
+	}
+}
