@@ -27,7 +27,9 @@ func launch(t, whole *testing.T, bin string, env []string, args ...string) *proc
 	p.cmd = exec.Command(bin, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A process group of its own: when the shell that began the test ends, the test's group has no parent in the session any more,
+	// and the kernel continues (SIGCONT) whatever stands still in such a group.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -91,11 +91,6 @@ func (r *rig) zombies(t *testing.T, n int, v target) {
 			if inside != nil {
 				inside.evict(ctx, t, zombie)
 			}
-			if !zombie.p.stopped() { // seen once in some 230, and not explained
-				progress("%s: %s went on by itself, and is stopped again", t.Name(), zombie.name)
-				zombie.arm(t, "S1", "stop")
-				zombie.stops(t, "S1")
-			}
 			return heir.holds(ctx, name) == partitions
 		})
 		thaw()

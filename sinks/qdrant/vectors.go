@@ -68,10 +68,10 @@ func (t *table) vectorOf(c stream.Field, v stream.Value) (out *qdrant.Vector, ex
 	if v.Kind() != c.Type.Kind || v.Elem() != c.Type.Element || v.Kind() != stream.Sparse && v.Dims() != c.Type.Dims {
 		return nil, false, fmt.Errorf("a %s of %s with %d dimensions in a column of %s", v.Kind(), v.Elem(), v.Dims(), c.Type)
 	}
-	kept := t.distance != qdrant.Distance_Cosine // which the server normalises for
 	switch v.Kind() {
 	case stream.Vector:
-		return qdrant.NewVectorDense(floats(v)), kept, nil
+		dense := floats(v)
+		return qdrant.NewVectorDense(dense), t.keeps(dense), nil
 	case stream.Sparse:
 		indices, values := v.SparseParts()
 		if len(indices) == 0 {
@@ -83,7 +83,29 @@ func (t *table) vectorOf(c stream.Field, v stream.Value) (out *qdrant.Vector, ex
 	if len(rows) == 0 {
 		return nil, false, nil
 	}
+	kept := true
+	for _, row := range rows {
+		kept = kept && t.keeps(row)
+	}
 	return qdrant.NewVectorMulti(rows), kept, nil
+}
+
+// keeps reports whether the server holds a vector as it is. For cosine distance it divides by the length, unless the square of
+// that is within 1e-6 of 1, or zero; half of it leaves room for the server's sum, which is in single precision.
+func (t *table) keeps(v []float32) bool {
+	const near = 5e-7
+	if t.distance != qdrant.Distance_Cosine {
+		return true
+	}
+	square := squareOf(v)
+	return square == 0 || math.Abs(square-1) <= near
+}
+
+func squareOf(v []float32) (square float64) {
+	for _, x := range v {
+		square += float64(x) * float64(x)
+	}
+	return square
 }
 
 func parts(flat []float32, dims int) (rows [][]float32) {
@@ -150,10 +172,7 @@ const tolerance = 2e-3
 // normalised reports whether b is a, or a with length 1. Of a vector whose length single precision can't hold, the server
 // makes something else.
 func normalised(a, b []float32) bool {
-	square := 0.0
-	for _, x := range a {
-		square += float64(x) * float64(x)
-	}
+	square := squareOf(a)
 	if math.IsNaN(square) || square > math.MaxFloat32 {
 		return true
 	}
