@@ -6,7 +6,7 @@
 //     whole request, so it is that of a contiguous range of offsets (guard.Options.ByBatch).
 //   - Invariant 4: a deleted row leaves a tombstone, a point without vectors that holds the version. Search leaves
 //     tombstones out; whoever queries the collection by another client filters by `_deleted`.
-//   - No value is altered to make it fit. Qdrant normalises vectors for cosine distance, and reads doubles back with the
+//   - No value is altered to make it fit. Qdrant normalises vectors for cosine distance whose length is not 1, and reads doubles back with the
 //     last bit off at times: what it would not give back as it was written is kept beside it, in `_exact`.
 //   - Secrets are read at each use, and are in no error.
 //

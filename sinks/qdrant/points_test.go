@@ -2,6 +2,8 @@ package qdrant_test
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +149,43 @@ func TestVectors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnitVectors: vectors of length 1, as models give them, lie in Qdrant once, and come back bit by bit, also with the error that
+// single precision makes in their length.
+func TestUnitVectors(t *testing.T) {
+	for _, dims := range []int{3, 256, 1536} {
+		table := stream.Table{Name: "units", Columns: []stream.Field{{Name: "v", Type: stream.VectorType(stream.F32, dims)}}}
+		p := newPlace(t)
+		w := p.writer(t, table)
+		random, written := rand.New(rand.NewPCG(1, uint64(dims))), map[string]stream.Value{}
+		for n := range 40 {
+			document, v := fmt.Sprintf("%02d", n), unit(random, dims)
+			v[0] *= 1 + float32(n)*1e-6 // from some length on there are two copies
+			written[document] = stream.VectorOf(v)
+			w.put(document, written[document])
+		}
+		for _, r := range w.rows() {
+			if !r.Columns[0].Equal(written[r.Document]) {
+				t.Errorf("%d dimensions: vector %s comes back as another one", dims, r.Document)
+			}
+		}
+		if p.find(t, stream.RowID{Table: "units", Document: "00"}).GetPayload()["_exact"] != nil {
+			t.Errorf("%d dimensions: a vector of length 1 has a second copy", dims)
+		}
+	}
+}
+
+func unit(random *rand.Rand, dims int) []float32 {
+	v, square := make([]float32, dims), 0.0
+	for i := range v {
+		v[i] = float32(random.NormFloat64())
+		square += float64(v[i]) * float64(v[i])
+	}
+	for i := range v {
+		v[i] /= float32(math.Sqrt(square))
+	}
+	return v
 }
 
 // TestDoubles: those that Qdrant reads back with another last bit, and what JSON can't hold, come back as they were.

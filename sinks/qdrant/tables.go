@@ -13,7 +13,8 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// ownIndexes are what writes and collections filter by.
+// ownIndexes are what writes and collections filter by. Each costs some of the rate of writing, but Qdrant Cloud refuses filters
+// without one (strict mode).
 var ownIndexes = map[string]qdrant.FieldType{versionKey: qdrant.FieldType_FieldTypeInteger, epochKey: qdrant.FieldType_FieldTypeInteger,
 	partitionKey: qdrant.FieldType_FieldTypeInteger, atKey: qdrant.FieldType_FieldTypeInteger, deletedKey: qdrant.FieldType_FieldTypeBool}
 
