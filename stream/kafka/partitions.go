@@ -28,7 +28,7 @@ func (p *Processor) reconcile(ctx context.Context) error {
 			p.close(id)
 		}
 	}
-	kept := p.opened[:0]
+	var kept []*opening // a list of its own: Status reads the other one meanwhile
 	busy := map[int32]bool{}
 	for _, o := range p.opened {
 		select {
