@@ -25,7 +25,7 @@ func (s *Sink) Apply(ctx context.Context, b stream.Batch) error {
 					return err
 				}
 			}
-			return writeTo(ctx, tx, t, t.live, b.Partition, upserts, deletes)
+			return s.writeTo(ctx, tx, t, t.live, b.Partition, upserts, deletes)
 		})
 	}))
 }
@@ -38,7 +38,7 @@ func (s *Sink) Stage(ctx context.Context, b stream.Batch) error {
 			return err
 		}
 		return s.eachTable(b, func(t *table, upserts, deletes []stream.RowWrite) error {
-			return writeTo(ctx, tx, t, t.staged, b.Partition, upserts, deletes)
+			return s.writeTo(ctx, tx, t, t.staged, b.Partition, upserts, deletes)
 		})
 	}))
 }
@@ -90,9 +90,12 @@ func byKey(a, b stream.RowWrite) int {
 	return cmp.Or(cmp.Compare(a.Document, b.Document), cmp.Compare(a.Key, b.Key))
 }
 
-func writeTo(ctx context.Context, tx pgx.Tx, t *table, to relation, partition int32, upserts, deletes []stream.RowWrite) error {
+func (s *Sink) writeTo(ctx context.Context, tx pgx.Tx, t *table, to relation, partition int32, upserts, deletes []stream.RowWrite) error {
 	if err := write(ctx, tx, t, to.remove, removal, partition, deletes); err != nil {
 		return err
+	}
+	if len(upserts) >= s.copyFrom {
+		return t.copyRows(ctx, tx, to, partition, upserts)
 	}
 	return write(ctx, tx, t, to.upsert, upsert, partition, upserts)
 }

@@ -60,6 +60,11 @@ func (s *Sink) Open(ctx context.Context, flow, target string) ([]string, error) 
 			return nil, classed(s.op("open"), err)
 		}
 		s.pool = pool
+		if s.copyFrom == 0 {
+			if s.copyFrom, err = fromWhere(ctx, pool); err != nil {
+				return nil, classed(s.op("open"), err)
+			}
+		}
 	}
 	var changed []string
 	err := s.transact(ctx, func(tx pgx.Tx) (err error) {

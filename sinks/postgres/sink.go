@@ -23,6 +23,7 @@ type Sink struct {
 
 	flow, target string // set by Open
 	pool         *pgxpool.Pool
+	copyFrom     int // how many upserts of a table go by COPY
 
 	mu        sync.Mutex
 	epochs    map[int32]int64 // of the partitions that were assigned and neither released nor lost

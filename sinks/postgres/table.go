@@ -17,12 +17,14 @@ type table struct {
 	hnsw    []string // columns with an index
 	live    relation
 	staged  relation
+	in      incoming
 }
 
 // relation is the table itself or its stage: the statements that write rows to it.
 type relation struct {
 	quoted string // qualified name
 	upsert string // $1 partition; $2.. arrays of document, key, version, lineage, columns
+	merge  string // $1 partition; the rows are in the table's temporary one
 	remove string // $1 partition; $2.. arrays of document, key, version
 }
 
@@ -55,8 +57,10 @@ func newTable(schema string, declared stream.TargetTable) (*table, error) {
 	t.stage = stageName(t.name)
 	t.live = relation{quoted: qualify(schema, t.name)}
 	t.staged = relation{quoted: qualify(schema, t.stage)}
-	t.live.upsert, t.live.remove = t.upsertSQL(t.live.quoted, ""), deleteSQL(t.live.quoted)
-	t.staged.upsert, t.staged.remove = t.upsertSQL(t.staged.quoted, "_deleted = false, "), burySQL(t.staged.quoted)
+	t.in = t.incoming()
+	const raised = "_deleted = false, "
+	t.live.upsert, t.live.merge, t.live.remove = t.upsertSQL(t.live.quoted, ""), t.mergeSQL(t.live.quoted, ""), deleteSQL(t.live.quoted)
+	t.staged.upsert, t.staged.merge, t.staged.remove = t.upsertSQL(t.staged.quoted, raised), t.mergeSQL(t.staged.quoted, raised), burySQL(t.staged.quoted)
 	return t, nil
 }
 
@@ -102,8 +106,12 @@ func (t *table) upsertSQL(into, also string) string {
 	for i, c := range t.columns {
 		arrays += fmt.Sprintf(", $%d::%s[]", i+6, c.sql)
 	}
-	return fmt.Sprintf(`INSERT INTO %s AS t (%s) SELECT $1::int, u.* FROM unnest(%s) AS u
-ON CONFLICT (_document, _key) DO UPDATE SET %s%s WHERE t._version < excluded._version`, into, t.columnList(), arrays, also, t.assignments())
+	return fmt.Sprintf("INSERT INTO %s AS t (%s) SELECT $1::int, u.* FROM unnest(%s) AS u\n%s", into, t.columnList(), arrays, t.conflict(also))
+}
+
+// conflict is what becomes of a row that is there.
+func (t *table) conflict(also string) string {
+	return fmt.Sprintf("ON CONFLICT (_document, _key) DO UPDATE SET %s%s WHERE t._version < excluded._version", also, t.assignments())
 }
 
 // assignments takes every column but the key from the proposed row.

@@ -1,0 +1,4 @@
+package postgres
+
+// CopyFrom sets how many upserts of a table go by COPY.
+func (s *Sink) CopyFrom(rows int) { s.copyFrom = rows }
