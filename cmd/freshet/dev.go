@@ -129,7 +129,26 @@ func (a *app) serve(ctx context.Context, once bool) (r Report, err error) {
 	if err := <-caught; err != nil && !errors.Is(err, context.Canceled) {
 		return r, err
 	}
+	if once && !a.embedded { // nobody restarts it, and the next command asks the groups who is there
+		a.cluster.Leave(ctx, a.instance(), a.groups()...)
+	}
 	return r, nil
+}
+
+// groups are those that this process's roles take part in.
+func (a *app) groups() (all []string) {
+	if a.processor != nil {
+		all = append(all, kafka.ProcessorGroup(a.flow.Name))
+	}
+	if a.intake != nil {
+		all = append(all, kafka.IntakeGroup(a.flow.Name))
+	}
+	for _, t := range a.flow.Targets {
+		if a.delivers(t.Name) {
+			all = append(all, kafka.TargetGroup(a.flow.Name, t.Name))
+		}
+	}
+	return all
 }
 
 // Report is what `--once --json` prints. Documents, Deleted, Noop, Computed, Reused, Upserts and Deletes count this run;

@@ -73,7 +73,7 @@ func TestRedis(t *testing.T) {
 	same(t, "hashes", []string{f.text("page/a.md"), f.text("page/b.md")}, []string{"Herons sleep at noon.", ""})
 }
 
-// TestVerifyRedis: what was removed, added or altered by hand is found, and a rebuild repairs it.
+// TestVerifyRedis: what was removed, added or altered by hand is found and repaired.
 func TestVerifyRedis(t *testing.T) {
 	p, f := newFeatures(t)
 	for _, name := range []string{"a", "b", "c", "d"} {
@@ -84,8 +84,13 @@ func TestVerifyRedis(t *testing.T) {
 	f.do("DEL", "features:kept:page/a.md")
 	f.do("HSET", "features:kept:page/b.md", "text", "edited")
 	f.do("HSET", "features:kept:page/c.md", "embedding", strings.Repeat("\x00\x00\x80\x3f", 256))
-	f.do("COPY", "features:kept:page/d.md", "features:kept:page/none.md")
-	p.finds("online", "column page/b.md text", "extra page/none.md", "missing page/a.md", "vector page/c.md embedding")
-	p.command("rebuild", "online").exits(0)
+	p.finds("online", "column page/b.md text", "missing page/a.md", "vector page/c.md embedding")
+	p.repairs("online", 3, p.partitions("online")...)
+	p.clean("online", 4)
+
+	f.do("HSET", "features:kept:page/d.md", "_version", "1")
+	f.do("COPY", "features:kept:page/a.md", "features:kept:page/none.md")
+	p.finds("online", "extra page/none.md", "version page/d.md")
+	p.repairs("online", 2)
 	p.clean("online", 4)
 }

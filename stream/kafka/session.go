@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -224,14 +225,22 @@ func (p *Processor) leave(ctx context.Context) {
 	if ctx.Err() == nil || p.c.Standbys == 0 || p.c.Instance == "" {
 		return
 	}
+	p.c.Cluster.Leave(ctx, p.c.Instance, ProcessorGroup(p.c.Topics.Flow))
+}
+
+// Leave takes a static member that has ended out of its groups, which else keep its place for a while, for its next start.
+func (c Cluster) Leave(ctx context.Context, instance string, groups ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
-	err := p.c.Cluster.admin(func(adm *kadm.Client) error {
-		_, err := adm.LeaveGroup(ctx, kadm.LeaveGroup(ProcessorGroup(p.c.Topics.Flow)).InstanceIDs(p.c.Instance).Reason("stopped"))
+	err := c.admin(func(adm *kadm.Client) (err error) {
+		for _, group := range groups {
+			_, one := adm.LeaveGroup(ctx, kadm.LeaveGroup(group).InstanceIDs(instance).Reason("stopped"))
+			err = errors.Join(err, one)
+		}
 		return err
 	})
 	if err != nil {
-		p.log.Warn("leaving the group failed; it notices the absence", "group", ProcessorGroup(p.c.Topics.Flow), "error", err)
+		c.Log.Warn("leaving the groups failed; they notice the absence", "groups", groups, "error", err)
 	}
 }
 
