@@ -45,8 +45,8 @@ type Guarantees struct {
 }
 
 // Sink writes one target. Apart from Open and Close, calls for different partitions may come concurrently; calls for
-// one partition do not overlap. Errors are classed: Transient is retried in place by the caller, Fenced gives the
-// partition up, Usage stops the target with the message, anything else too.
+// one partition do not overlap. Errors are classed: Transient is retried in place by the caller, not before
+// RetryAfter, Fenced gives the partition up, Usage stops the target with the message, anything else too.
 //
 // Invariant 3: a write whose version is below the one held has no effect.
 // Invariant 4: a writer that lost its partition is refused with kind Fenced.

@@ -14,6 +14,7 @@ import (
 	"github.com/freshet-dev/freshet/sinks/redis"
 	"github.com/freshet-dev/freshet/sinks/sqlite"
 	"github.com/freshet-dev/freshet/sinks/topic"
+	"github.com/freshet-dev/freshet/sinks/webhook"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -42,6 +43,7 @@ func registry() *flow.Registry {
 			"qdrant":   qdrant.Spec(),
 			"redis":    redis.Spec(),
 			"topic":    topic.Spec(),
+			"webhook":  webhook.Spec(),
 		},
 	}
 	maps.Copy(r.Sinks, extraSinks())

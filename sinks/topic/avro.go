@@ -68,7 +68,7 @@ func avroType(t stream.Type) any {
 		return "long"
 	case t.Kind == stream.Double:
 		return "double"
-	case t.Kind == stream.Bytes, isRaw(t):
+	case t.Kind == stream.Bytes, jsonvalue.IsRaw(t):
 		return "bytes"
 	case t.Kind == stream.Timestamp:
 		return map[string]string{"type": "long", "logicalType": "timestamp-nanos"}
@@ -109,7 +109,7 @@ func appendAvro(b []byte, v stream.Value, t stream.Type) ([]byte, error) {
 		return nil, errors.New("text that is not UTF-8")
 	case t.Kind == stream.Bytes, t.Kind == stream.String:
 		return appendBytes(b, v.Str()), nil
-	case isRaw(t):
+	case jsonvalue.IsRaw(t):
 		return appendBytes(b, v.Raw()), nil
 	case t.Kind == stream.Decimal:
 		return appendBytes(b, v.DecimalText()), nil
@@ -190,8 +190,8 @@ func (r *reader) value(t stream.Type) (stream.Value, error) {
 		return stream.BytesOf(r.take(r.long())), nil
 	case t.Kind == stream.String:
 		return stream.StringOf(string(r.take(r.long()))), nil
-	case isRaw(t):
-		return rawVector(r.take(r.long()), t)
+	case jsonvalue.IsRaw(t):
+		return jsonvalue.RawVector(r.take(r.long()), t)
 	case t.Kind == stream.Timestamp:
 		return stream.TimestampOf(time.Unix(0, r.long())), nil
 	case t.Kind == stream.Vector:

@@ -1,11 +1,6 @@
 package topic
 
 import (
-	"encoding/base64"
-	"encoding/binary"
-	"fmt"
-	"math"
-
 	"github.com/freshet-dev/freshet/sinks/jsonvalue"
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -16,97 +11,9 @@ type asJSON struct{ columns []stream.Field }
 func (asJSON) schema() []byte { return nil }
 
 func (c asJSON) encode(columns []stream.Value) ([]byte, error) {
-	b := []byte{'{'}
-	for i, f := range c.columns {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		var err error
-		if b, err = jsonvalue.AppendString(b, f.Name); err == nil {
-			b, err = jsonvalue.Append(append(b, ':'), asText(columns[i]))
-		}
-		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", f.Name, err)
-		}
-	}
-	return append(b, '}'), nil
+	return jsonvalue.AppendRow(nil, c.columns, columns)
 }
 
 func (c asJSON) decode(value []byte) ([]stream.Value, error) {
-	written := make([]stream.Field, len(c.columns))
-	for i, f := range c.columns {
-		written[i] = stream.Field{Name: f.Name, Type: textType(f.Type)}
-	}
-	row, err := jsonvalue.Parse(string(value), stream.MapType(written...))
-	if err != nil {
-		return nil, err
-	}
-	if row.Kind() != stream.Map {
-		return nil, fmt.Errorf("it holds a %s where a row belongs", row.Kind())
-	}
-	columns := make([]stream.Value, len(c.columns))
-	for i, f := range c.columns {
-		if columns[i], err = fromText(row.Field(f.Name), f.Type); err != nil {
-			return nil, fmt.Errorf("column %s: %w", f.Name, err)
-		}
-	}
-	return columns, nil
-}
-
-// isRaw says whether values of a type are written as base64: vectors other than of f32.
-func isRaw(t stream.Type) bool {
-	return t.Kind.IsVector() && (t.Kind != stream.Vector || t.Element != stream.F32)
-}
-
-func textType(t stream.Type) stream.Type {
-	if isRaw(t) {
-		return stream.TypeString
-	}
-	return t
-}
-
-// asText returns what stands for a column's value in JSON.
-func asText(v stream.Value) stream.Value {
-	if v.Kind().IsVector() && (v.Kind() != stream.Vector || v.Elem() != stream.F32) {
-		return stream.StringOf(base64.StdEncoding.EncodeToString([]byte(v.Raw())))
-	}
-	return v
-}
-
-func fromText(v stream.Value, t stream.Type) (stream.Value, error) {
-	if v.IsNull() || !isRaw(t) {
-		if v.IsNull() || t.Kind == stream.Dynamic || v.Kind() == t.Kind {
-			return v, nil
-		}
-		return v, fmt.Errorf("it holds a %s where a %s belongs", v.Kind(), t)
-	}
-	raw, err := base64.StdEncoding.DecodeString(v.Str())
-	if err != nil {
-		return v, err
-	}
-	return rawVector(raw, t)
-}
-
-// rawVector undoes Value.Raw.
-func rawVector(raw []byte, t stream.Type) (stream.Value, error) {
-	switch t.Kind {
-	case stream.Sparse:
-		n := len(raw) / 8
-		indices := make([]uint32, n)
-		for i := range indices {
-			indices[i] = binary.LittleEndian.Uint32(raw[4*i:])
-		}
-		return stream.SparseOf(indices, floats(raw[4*n:]))
-	case stream.MultiVector:
-		return stream.MultiVectorOf(t.Dims, floats(raw))
-	}
-	return stream.RawVectorOf(t.Element, raw)
-}
-
-func floats(b []byte) []float32 {
-	out := make([]float32, len(b)/4)
-	for i := range out {
-		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-	}
-	return out
+	return jsonvalue.ParseRow(string(value), c.columns)
 }

@@ -52,13 +52,33 @@ func (d *Delivery) retry(ctx context.Context, id int32, epoch int, fn func(ctx c
 		d.c.Trouble(err)
 		failed = true
 		d.log.Warn("the target does not answer; it is tried again", "partition", id, "error", err, "wait", wait)
-		if err := pause(ctx, wait); err != nil {
+		if err := d.rest(ctx, id, epoch, max(wait, asked(err))); err != nil {
+			return err
+		}
+	}
+}
+
+// asked is how long a target that failed wants to be left alone.
+func asked(failure error) time.Duration {
+	var e *stream.Error
+	if errors.As(failure, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// rest waits, and looks in between whether the partition left.
+func (d *Delivery) rest(ctx context.Context, id int32, epoch int, wait time.Duration) error {
+	const look = 5 * time.Second
+	for ; wait > 0; wait -= look {
+		if err := pause(ctx, min(wait, look)); err != nil {
 			return err
 		}
 		if r, ok := d.assign.current()[id]; !ok || r.epoch != epoch {
 			return errLeft
 		}
 	}
+	return nil
 }
 
 // attach takes a partition under a new fence and decides where to begin. nil: it left meanwhile.

@@ -64,6 +64,34 @@ func TestTransientTargetIsRetriedInPlace(t *testing.T) {
 	})
 }
 
+// TestTargetIsLeftAloneAsLongAsItAsks: a target that says when it may be asked again is not asked before, and then has everything.
+func TestTargetIsLeftAloneAsLongAsItAsks(t *testing.T) {
+	const asked = 7 * time.Minute
+	play(t, func(s *scene) {
+		var mu sync.Mutex
+		var tries []time.Time
+		s.shelf.before = func(method string, _ stream.Batch) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if method != "apply" {
+				return nil
+			}
+			if tries = append(tries, time.Now()); len(tries) > 1 {
+				return nil
+			}
+			return &stream.Error{Op: "apply", Kind: stream.Transient, RetryAfter: asked}
+		}
+		p := s.start()
+		s.write("a.md", "one")
+		s.wait(asked + time.Minute)
+		s.settle(p)
+		s.expect()
+		if between := tries[1].Sub(tries[0]); between < asked || between > asked+time.Second {
+			t.Errorf("asked again after %s, want %s", between, asked)
+		}
+	})
+}
+
 // TestFencedPartitionIsTakenAnew: the sink says that another writer came; while the group still gives the partition to
 // this member, it takes it again.
 func TestFencedPartitionIsTakenAnew(t *testing.T) {
