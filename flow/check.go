@@ -23,8 +23,9 @@ type Flow struct {
 
 // Kafka is what the flow file says of the brokers.
 type Kafka struct {
-	Brokers    []string // host:port; empty: not said
-	Partitions int      // of the flow's own topics; 0: not said
+	Brokers    []string        // host:port; empty: not said
+	Partitions int             // of the flow's own topics; 0: not said
+	Access     stream.Settings // how brokers are reached, by the registry's KafkaSpec
 }
 
 // Source is a checked source.
@@ -166,7 +167,13 @@ func (c *checker) kafka(t *tree) {
 	if t == nil || !c.isMapping(t, "`kafka`") {
 		return
 	}
-	c.known(t, "`kafka`", laterKafkaKeys, "brokers", "partitions")
+	spec := c.registry.Kafka
+	var ok bool
+	if c.flow.Kafka.Access, ok = c.settings(t, "`kafka`", spec.Settings, laterKafkaKeys, "brokers", "partitions"); ok && spec.Check != nil {
+		if err := spec.Check(c.flow.Kafka.Access); err != nil {
+			c.add(t.at, "", "`kafka`: %v", err)
+		}
+	}
 	if b := t.get("brokers"); b != nil {
 		c.flow.Kafka.Brokers, _ = c.strings(b, "`brokers`")
 	}

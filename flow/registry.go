@@ -13,6 +13,13 @@ type Registry struct {
 	Providers map[string]stream.ProviderSpec
 	Sources   map[string]stream.SourceSpec
 	Sinks     map[string]stream.SinkSpec
+	Kafka     KafkaSpec
+}
+
+// KafkaSpec declares how brokers are reached.
+type KafkaSpec struct {
+	Settings []stream.Setting
+	Check    func(stream.Settings) error // refuses settings that don't go together; reads nothing
 }
 
 // expr is the operator whose result is its input formula.
@@ -34,11 +41,7 @@ var (
 		"limits":  "limits aren't built yet",
 	}
 	laterKafkaKeys = map[string]string{
-		"tls":      "TLS to brokers isn't built yet",
-		"sasl":     "signing in to brokers (SASL) isn't built yet",
 		"registry": "a schema registry isn't built yet",
-		"username": "signing in to brokers (SASL) isn't built yet",
-		"password": "signing in to brokers (SASL) isn't built yet",
 		"client":   "client settings aren't built yet",
 		"replicas": "the replication factor is the broker's own for now",
 	}

@@ -50,7 +50,7 @@ const schemaID = "https://freshet.dev/schemas/flow.schema.json"
 func Schema(r *Registry) []byte {
 	root := object(map[string]*schema{
 		"flow":  {Type: "string", Pattern: topicPart.String(), Description: "Name of the flow and prefix of its topics."},
-		"kafka": kafkaSchema(),
+		"kafka": kafkaSchema(r),
 		"standbys": {Type: "integer", Minimum: new(int64), Maximum: most(maxStandbys),
 			Description: "Replicas that keep a warm copy of each partition's state beside its owner."},
 		"sources": named("Where documents come from.", &schema{Pattern: identifier.String()}, sourceSchema(r)),
@@ -84,12 +84,12 @@ func formulaSchema(doc string) *schema {
 	return &schema{Type: []string{"string", "boolean", "number"}, Description: doc}
 }
 
-func kafkaSchema() *schema {
+func kafkaSchema(r *Registry) *schema {
 	low, high := int64(1), int64(1024)
-	return object(map[string]*schema{
-		"brokers":    {Type: "array", Items: &schema{Type: "string"}, Description: "host:port of brokers to start from."},
-		"partitions": {Type: "integer", Minimum: &low, Maximum: &high, Description: "Partitions of the flow's own topics."},
-	})
+	s := settingsSchema("Kafka's brokers, and how they are reached.", r.Kafka.Settings)
+	s.with("brokers", &schema{Type: "array", Items: &schema{Type: "string"}, Description: "host:port of brokers to start from."}, false)
+	s.with("partitions", &schema{Type: "integer", Minimum: &low, Maximum: &high, Description: "Partitions of the flow's own topics."}, false)
+	return s
 }
 
 func sourceSchema(r *Registry) *schema {

@@ -130,6 +130,7 @@ func (t TargetTable) As() string { return cmp.Or(t.Settings.String("table"), t.T
 // FlowCluster is the Kafka that a flow runs on, for targets that write there.
 type FlowCluster struct {
 	Brokers    []string
+	Access     Settings // how they are reached
 	Partitions int32    // of the rows topic; 0: not known yet
 	Embedded   bool     // it is part of this process, the only one that uses it
 	Topics     []string // that the flow reads, and those of its own that are known; no target may write there

@@ -94,9 +94,10 @@ func (a *app) delivers(target string) bool {
 
 // connect reaches the brokers, starting the embedded one where it is asked for.
 func (a *app) connect(ctx context.Context) error {
-	a.cluster = kafka.Cluster{Brokers: a.flow.Kafka.Brokers, Log: a.log, Embedded: a.embedded, Patience: patience()}
+	a.cluster = kafka.Cluster{Brokers: a.flow.Kafka.Brokers, Access: a.flow.Kafka.Access, Log: a.log, Embedded: a.embedded, Patience: patience()}
 	a.observe()
 	if a.embedded {
+		a.cluster.Access = stream.Settings{} // our own broker is reached as it is
 		if err := a.startBroker(); err != nil {
 			return err
 		}

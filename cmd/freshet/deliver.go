@@ -51,7 +51,7 @@ func (a *app) gone(target string) {
 // newSink makes the sink of a target, which may be on the flow's own cluster.
 func (a *app) newSink(t flow.Target) (stream.Sink, error) {
 	c := t.Config
-	c.Cluster = stream.FlowCluster{Brokers: a.cluster.Brokers, Partitions: a.topics.Partitions, Embedded: a.embedded}
+	c.Cluster = stream.FlowCluster{Brokers: a.cluster.Brokers, Access: a.flow.Kafka.Access, Partitions: a.topics.Partitions, Embedded: a.embedded}
 	if len(c.Cluster.Brokers) == 0 && !a.embedded {
 		c.Cluster.Brokers = a.flow.Kafka.Brokers
 	}

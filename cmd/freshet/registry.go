@@ -16,6 +16,7 @@ import (
 	"github.com/freshet-dev/freshet/sinks/topic"
 	"github.com/freshet-dev/freshet/sinks/webhook"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/kafka/access"
 )
 
 // registry is all that a flow file can name.
@@ -46,6 +47,7 @@ func registry() *flow.Registry {
 			"webhook":  webhook.Spec(),
 		},
 	}
+	r.Kafka = flow.KafkaSpec{Settings: access.Settings(), Check: access.Check}
 	maps.Copy(r.Sinks, extraSinks())
 	return r
 }

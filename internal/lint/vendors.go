@@ -7,7 +7,7 @@ import (
 
 // Directories that share a vendor's package.
 var (
-	kafkaHome = []string{"stream/kafka", "stream/kafka/embedded", "sinks/topic"}
+	kafkaHome = []string{"stream/kafka", "stream/kafka/access", "stream/kafka/embedded", "sinks/topic"}
 	above     = []string{"stream/kafka", "stream/kafka/embedded", "statestore", "flow", "operators/*",
 		"operators/internal/*", "sinks/*", "sources/files", "control", "cmd/freshet"}
 )

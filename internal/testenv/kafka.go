@@ -21,6 +21,9 @@ const clusterID = "ZnJlc2hldC10ZXN0ZW52MQ"
 type KafkaOptions struct {
 	// Properties are added to kafka.properties and win over it, e.g. "log.segment.bytes": "1048576".
 	Properties map[string]string
+	// Cert and Key are PEM files, see Certificate: with them the broker also listens at SecuredAddr, by TLS, for users who sign in by
+	// PLAIN or SCRAM. PLAIN knows the user alice with the password alice-secret; others are made by an admin client at Addr.
+	Cert, Key string
 }
 
 // Broker is one real Kafka broker on a fixed port and a fixed data directory: after Kill or Stop, Start brings the same
@@ -41,7 +44,7 @@ type Broker struct {
 }
 
 // kafkaNode is where a broker and its controller listen, on 127.0.0.1.
-type kafkaNode struct{ id, port, controllerID, controllerPort int }
+type kafkaNode struct{ id, port, controllerID, controllerPort, securedPort int }
 
 // Kafka starts a broker of its own for this test; it ends with the test.
 func Kafka(t testing.TB, opts KafkaOptions) *Broker {
@@ -60,6 +63,9 @@ func Kafka(t testing.TB, opts KafkaOptions) *Broker {
 // Addr is the broker's bootstrap address, host:port.
 func (b *Broker) Addr() string { return local(b.node.port) }
 
+// SecuredAddr is where it listens by TLS, if it does.
+func (b *Broker) SecuredAddr() string { return local(b.node.securedPort) }
+
 // LogDir is the directory of the broker's partitions.
 func (b *Broker) LogDir() string { return filepath.Join(b.dir, "broker") }
 
@@ -77,7 +83,7 @@ func (b *Broker) Start(t testing.TB) {
 
 // startKafka formats a new data directory and starts a broker on it.
 func startKafka(ctx context.Context, opts KafkaOptions) (*Broker, error) {
-	ports, err := freePorts(2)
+	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +92,7 @@ func startKafka(ctx context.Context, opts KafkaOptions) (*Broker, error) {
 		return nil, fmt.Errorf("make the broker's directory: %w", err)
 	}
 	b := &Broker{dir: dir, opts: opts,
-		node: kafkaNode{id: 1, port: ports[0], controllerID: 101, controllerPort: ports[1]}}
+		node: kafkaNode{id: 1, port: ports[0], controllerID: 101, controllerPort: ports[1], securedPort: ports[2]}}
 	if err := b.format(ctx, "controller", "broker"); err != nil {
 		b.close()
 		return nil, err

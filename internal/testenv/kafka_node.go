@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,6 +17,9 @@ import (
 // format writes the settings of the roles, broker and controller, and makes their data directories.
 func (b *Broker) format(ctx context.Context, roles ...string) error {
 	java, classPath, err := kafkaComponent.jars()
+	if err == nil {
+		err = b.makeKeystore()
+	}
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func (b *Broker) propertiesFile(role string) string { return filepath.Join(b.dir
 
 // brokerPlace holds the settings that say where the broker is.
 func (b *Broker) brokerPlace() map[string]string {
-	return b.place(map[string]string{
+	place := b.place(map[string]string{
 		"process.roles":              "broker",
 		"node.id":                    fmt.Sprint(b.node.id),
 		"inter.broker.listener.name": "PLAINTEXT",
@@ -129,6 +133,43 @@ func (b *Broker) brokerPlace() map[string]string {
 		"advertised.listeners":       "PLAINTEXT://" + b.Addr(),
 		"log.dirs":                   b.LogDir(),
 	})
+	if b.opts.Cert != "" {
+		b.secure(place)
+	}
+	return place
+}
+
+// secure adds a listener by TLS for users who sign in.
+func (b *Broker) secure(place map[string]string) {
+	const of, module = "listener.name.secured.", "org.apache.kafka.common.security."
+	for _, name := range []string{"listeners", "advertised.listeners"} {
+		place[name] += ",SECURED://" + b.SecuredAddr()
+	}
+	place["listener.security.protocol.map"] += ",SECURED:SASL_SSL"
+	place[of+"sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
+	place[of+"plain.sasl.jaas.config"] = module + `plain.PlainLoginModule required user_alice="alice-secret";`
+	place[of+"scram-sha-256.sasl.jaas.config"] = module + "scram.ScramLoginModule required;"
+	place[of+"scram-sha-512.sasl.jaas.config"] = module + "scram.ScramLoginModule required;"
+	place[of+"ssl.keystore.type"], place[of+"ssl.keystore.location"] = "PEM", b.keystore()
+}
+
+// keystore is the file that holds the broker's certificate and key.
+func (b *Broker) keystore() string { return filepath.Join(b.dir, "keystore.pem") }
+
+// makeKeystore joins certificate and key, where there are any.
+func (b *Broker) makeKeystore() error {
+	if b.opts.Cert == "" {
+		return nil
+	}
+	key, err := os.ReadFile(b.opts.Key)
+	if err != nil {
+		return err
+	}
+	cert, err := os.ReadFile(b.opts.Cert)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(b.keystore(), slices.Concat(key, cert), 0o600)
 }
 
 // controllerPlace holds the settings that say where the controller is.

@@ -1,13 +1,6 @@
 package qdrant_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +26,7 @@ func TestOldServer(t *testing.T) {
 
 // TestKeyAndTLS: the certificate is checked, the key is sent, read again when it is rotated, and in no error.
 func TestKeyAndTLS(t *testing.T) {
-	cert, key := certificate(t)
+	cert, key := testenv.Certificate(t)
 	server, mine := filepath.Join(t.TempDir(), "server"), filepath.Join(t.TempDir(), "mine")
 	write(t, server, "first-secret")
 	write(t, mine, "wrong-secret\n")
@@ -99,22 +92,4 @@ func TestKilledServer(t *testing.T) {
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	must(t, os.WriteFile(path, []byte(text), 0o600))
-}
-
-// certificate makes one for 127.0.0.1 that signs itself, and returns the paths of it and of its key.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, private.Public(), private)
-	must(t, err)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	must(t, err)
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
-	return cert, key
 }

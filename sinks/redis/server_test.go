@@ -2,19 +2,12 @@ package redis_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/rueidis"
 
@@ -221,7 +214,7 @@ func TestRights(t *testing.T) {
 
 // TestPasswordAndTLS: the certificate is checked; a wrong password is told at the start; one that was rotated heals by itself and is in no error.
 func TestPasswordAndTLS(t *testing.T) {
-	cert, key := certificate(t)
+	cert, key := testenv.Certificate(t)
 	server := testenv.Redis(t, testenv.RedisOptions{Cert: cert, Key: key, Settings: []string{"requirepass first-secret"}})
 	file := filepath.Join(t.TempDir(), "password")
 	write(t, file, "wrong-secret\n")
@@ -286,22 +279,4 @@ func rotate(t *testing.T, server *testenv.RedisServer, cert string) {
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	must(t, os.WriteFile(path, []byte(text), 0o600))
-}
-
-// certificate makes one for 127.0.0.1 that signs itself, and returns the paths of it and of its key.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, private.Public(), private)
-	must(t, err)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	must(t, err)
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
-	return cert, key
 }

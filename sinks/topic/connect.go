@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/kafka/access"
 )
 
 // maxMessageBytes is what one record batch may have. It is above the rows topic's: JSON takes more room.
@@ -29,16 +31,13 @@ func (s *Sink) newClient(extra ...kgo.Opt) (*kgo.Client, error) {
 	if len(s.brokers) == 0 {
 		return nil, stream.Errorf(stream.Usage, configuring, "no brokers are known: give the target `brokers`, or the flow `kafka.brokers`")
 	}
-	if s.dial != nil {
-		extra = append(extra, kgo.Dialer(s.dial))
-	}
-	cl, err := kgo.NewClient(append([]kgo.Opt{
+	cl, err := kgo.NewClient(slices.Concat([]kgo.Opt{
 		kgo.SeedBrokers(s.brokers...),
 		kgo.ClientID("freshet"),
 		kgo.MetadataMinAge(100 * time.Millisecond), // leaders that move are found again at once
 		kgo.RetryTimeout(s.patience),
 		kgo.DisableClientMetrics(),
-	}, extra...)...)
+	}, access.Options(s.access, s.dial), extra)...)
 	if err != nil {
 		return nil, &stream.Error{Op: configuring, Kind: stream.Usage, Err: err}
 	}
@@ -84,8 +83,7 @@ func (s *Sink) checkCluster(ctx context.Context, cl *kgo.Client) error {
 var (
 	stale = []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.UnknownProducerID,
 		kerr.InvalidTxnState, kerr.OutOfOrderSequenceNumber}
-	forbidden = []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
-		kerr.SaslAuthenticationFailed}
+	forbidden = []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed}
 	tooLarge  = []*kerr.Error{kerr.MessageTooLarge, kerr.RecordListTooLarge}
 	unwilling = []*kerr.Error{kerr.InvalidTopicException, kerr.InvalidTransactionTimeout, kerr.InvalidConfig,
 		kerr.PolicyViolation, kerr.UnsupportedVersion}
@@ -111,6 +109,10 @@ func (s *Sink) classed(doing string, err error) error {
 	switch {
 	case isOne(err, stale):
 		out.Kind = stream.Fenced
+	case access.Refused(err):
+		out.Kind, out.Err = stream.Usage, fmt.Errorf("the brokers refuse the user (%w); correct sasl, username and password", err)
+	case access.Untrusted(err):
+		out.Kind, out.Err = stream.Usage, fmt.Errorf("the brokers show a certificate that is not trusted (%w); correct ca, or the names of the brokers", err)
 	case isOne(err, forbidden):
 		out.Kind, out.Err = stream.Usage, fmt.Errorf("the brokers refuse it (%w): give Freshet's user the right to create, describe, read and "+
 			"write topics that begin with the target's names, and to use transactional IDs that begin with %s", err, s.names.places)

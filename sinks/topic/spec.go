@@ -3,6 +3,7 @@ package topic
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/kafka/access"
 )
 
 const configuring = "configure target topic"
@@ -21,12 +23,12 @@ func Spec() stream.SinkSpec {
 		Name: "topic",
 		Doc: "Plain keyed records on compacted Kafka topics, one for each table; rows and offset in one transaction. Consumers that " +
 			"read committed records see a document's rows of a table whole, at each partition's last stable offset.",
-		Settings: []stream.Setting{
-			{Name: "brokers", Kind: stream.SettingStrings, Doc: "host:port of brokers of the cluster; the flow's own when absent."},
+		Settings: append([]stream.Setting{
+			{Name: "brokers", Kind: stream.SettingStrings, Doc: "host:port of brokers of the cluster; the flow's own when absent, and then reached as they are."},
 			{Name: "format", Kind: stream.SettingString, Enum: []string{"json", "avro"}, Default: stream.StringOf("json"),
 				Doc: "What a record's value is: a JSON object, or Avro with its schema in a header."},
 			{Name: "prefix", Kind: stream.SettingString, Doc: "Put before the name of every topic, also of those for bookkeeping."},
-		},
+		}, access.Settings()...),
 		TableSettings: []stream.Setting{{Name: "table", Kind: stream.SettingString, Doc: "Name of the topic; the table's own name when absent."}},
 		Guarantees:    stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
 		New:           New,
@@ -37,6 +39,7 @@ func Spec() stream.SinkSpec {
 type Sink struct {
 	brokers      []string
 	home         bool // the brokers are the flow's
+	access       stream.Settings
 	embedded     bool
 	partitions   int32    // that every topic has at least
 	reads        []string // topics of the flow, where no target may write
@@ -46,8 +49,8 @@ type Sink struct {
 	names        names
 	salt         string // of transactional IDs, see transactionalID
 	patience     time.Duration
-	dial         func(ctx context.Context, network, host string) (net.Conn, error) // nil: TCP
-	flow, target string                                                            // set by Open
+	dial         access.Dial // below TLS; nil: TCP
+	flow, target string      // set by Open
 
 	mu      sync.Mutex
 	cl      *kgo.Client // for reading and administration
@@ -65,10 +68,13 @@ var (
 
 // New checks names, types and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
-	s := &Sink{brokers: c.Settings.Strings("brokers"), partitions: max(1, c.Cluster.Partitions), prefix: c.Settings.String("prefix"),
+	s := &Sink{brokers: c.Settings.Strings("brokers"), partitions: max(1, c.Cluster.Partitions), prefix: c.Settings.String("prefix"), access: c.Settings,
 		reads: c.Cluster.Topics, batchBytes: maxMessageBytes, patience: patience, tenures: map[int32]*tenure{}}
 	if s.home = len(s.brokers) == 0; s.home {
-		s.brokers, s.embedded = c.Cluster.Brokers, c.Cluster.Embedded
+		s.brokers, s.embedded, s.access = c.Cluster.Brokers, c.Cluster.Embedded, c.Cluster.Access
+	}
+	if err := s.checkAccess(c.Settings); err != nil {
+		return nil, stream.Errorf(stream.Usage, configuring, "%w", err)
 	}
 	for _, b := range s.brokers {
 		if _, _, err := net.SplitHostPort(b); err != nil {
@@ -92,6 +98,19 @@ func New(c stream.SinkConfig) (stream.Sink, error) {
 		s.tables = append(s.tables, t)
 	}
 	return s, nil
+}
+
+// checkAccess refuses settings that say how brokers are reached without saying which, and those that don't go together.
+func (s *Sink) checkAccess(set stream.Settings) error {
+	if !s.home {
+		return access.Check(set)
+	}
+	for _, one := range access.Settings() {
+		if !set.Values.Field(one.Name).IsNull() {
+			return fmt.Errorf("`%s` is for brokers that the target names; the flow's own are reached as `kafka` says", one.Name)
+		}
+	}
+	return nil
 }
 
 // op says what is being done, for errors.

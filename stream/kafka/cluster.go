@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,13 +17,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/kafka/access"
 )
 
 // Cluster says how to reach Kafka.
 type Cluster struct {
 	Brokers []string
-	Dial    func(ctx context.Context, network, host string) (net.Conn, error) // nil: TCP
-	Hooks   []kgo.Hook                                                        // metrics of every client
+	Dial    access.Dial     // below TLS; nil: TCP
+	Access  stream.Settings // those of package access
+	Hooks   []kgo.Hook      // metrics of every client
 	Log     *slog.Logger
 	// Embedded marks the in-process broker, which knows no feature levels and whose topics keep no retention.
 	Embedded bool
@@ -44,10 +47,7 @@ func (c Cluster) options(extra ...kgo.Opt) []kgo.Opt {
 		kgo.DisableClientMetrics(),
 		kgo.WithHooks(c.Hooks...),
 	}
-	if c.Dial != nil {
-		opts = append(opts, kgo.Dialer(c.Dial))
-	}
-	return append(opts, extra...)
+	return slices.Concat(opts, access.Options(c.Access, c.Dial), extra)
 }
 
 func (c Cluster) client(extra ...kgo.Opt) (*kgo.Client, error) {
@@ -82,8 +82,7 @@ func (c Cluster) Check(ctx context.Context) error {
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "freshet", "1"
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return &stream.Error{Op: op, Kind: stream.Transient,
-			Err: fmt.Errorf("no broker answered (%w); start it, or correct kafka.brokers in the flow file", cause(err))}
+		return unreached(op, err)
 	}
 	if c.Embedded {
 		return nil
@@ -95,6 +94,21 @@ func (c Cluster) Check(ctx context.Context) error {
 	}
 	return stream.Errorf(stream.Usage, op, "the cluster's feature transaction.version is below 2, with which exactly-once is not "+
 		"safe; raise it with: kafka-features.sh --bootstrap-server %s upgrade --feature transaction.version=2", c.Brokers[0])
+}
+
+// unreached says why brokers don't answer. What won't pass by itself has kind Usage.
+func unreached(op string, err error) error {
+	var usage *stream.Error
+	switch {
+	case errors.As(err, &usage) && usage.Kind == stream.Usage: // a certificate or secret that can't be read
+		return &stream.Error{Op: op, Kind: stream.Usage, Err: err}
+	case access.Refused(err):
+		return stream.Errorf(stream.Usage, op, "the brokers refuse the user (%w); correct kafka.sasl, username and password", err)
+	case access.Untrusted(err):
+		return stream.Errorf(stream.Usage, op, "the brokers show a certificate that is not trusted (%w); correct kafka.ca, or the names in kafka.brokers", err)
+	}
+	return &stream.Error{Op: op, Kind: stream.Transient,
+		Err: fmt.Errorf("no broker answered (%w); start it, or correct kafka.brokers and kafka.tls in the flow file", cause(err))}
 }
 
 // cause shortens a time-out to what the user can act on.
