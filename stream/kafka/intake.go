@@ -87,30 +87,10 @@ func (n *Intake) signal() {
 
 func (n *Intake) op() string { return "take in the sources of flow " + n.c.Topics.Flow }
 
-// Run takes in until ctx ends (nil) or something needs a person (the error says what). A session whose transaction ended
-// in an unknown way is rebuilt with the same transactional ID, which settles it.
+// Run takes in until ctx ends (nil) or something needs a person (the error says what).
 func (n *Intake) Run(ctx context.Context) error {
-	var taken takeovers
-	progress := int64(0)
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := n.session(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if fatal(err) {
-			return err
-		}
-		if commits := n.Metrics.Commits.Load(); commits > progress+10 {
-			wait, progress = 100*time.Millisecond, commits
-		}
-		if n.c.Cluster.rival(err, n.begun) && taken.again(time.Now()) {
-			return twin(n.op(), err)
-		}
-		n.log.Warn("the intake starts a new session", "flow", n.c.Topics.Flow, "reason", err, "wait", wait)
-		if pause(ctx, wait) != nil {
-			return nil
-		}
-	}
+	return sessions{n.op(), n.c.Cluster, n.session, func() int64 { return n.Metrics.Commits.Load() },
+		func() time.Time { return n.begun }, func(error) {}}.run(ctx)
 }
 
 // session joins the group and works until the session breaks.

@@ -183,40 +183,11 @@ func (p *Processor) lookAround() {
 	}
 }
 
-// Run processes until ctx ends (nil) or something needs a person (the error says what). A session whose transaction
-// ended in an unknown way is rebuilt with the same transactional ID, which settles it.
+// Run processes until ctx ends (nil) or something needs a person (the error says what).
 func (p *Processor) Run(ctx context.Context) error {
 	p.lookAround()
-	var taken takeovers
-	progress := int64(0)
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := p.session(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if fatal(err) {
-			return err
-		}
-		if commits := p.Metrics.Commits.Load(); commits > progress+10 {
-			wait, progress = 100*time.Millisecond, commits
-		}
-		if p.c.Cluster.rival(err, p.begun) && taken.again(time.Now()) {
-			return twin("process flow "+p.c.Topics.Flow, err)
-		}
-		p.c.Trouble(err)
-		p.log.Warn("the processor starts a new session", "flow", p.c.Topics.Flow, "reason", err, "wait", wait)
-		if pause(ctx, wait) != nil {
-			return nil
-		}
-	}
-}
-
-// errRestart ends a session that is to be begun anew.
-var errRestart = errors.New("session ended")
-
-// fatal reports whether a new session can't help.
-func fatal(err error) bool {
-	return stream.KindOf(err) == stream.Usage || errors.As(err, new(*stream.Error)) && stream.KindOf(err) == stream.Internal
+	return sessions{"process flow " + p.c.Topics.Flow, p.c.Cluster, p.session, func() int64 { return p.Metrics.Commits.Load() },
+		func() time.Time { return p.begun }, p.c.Trouble}.run(ctx)
 }
 
 // session joins the group and works until the session breaks.
