@@ -2,7 +2,7 @@
 
 package main
 
-import "github.com/freshet-dev/freshet/stream"
+import "github.com/freshet-dev/freshet/cli"
 
-// extraSinks are targets for tests; a normal build has none.
-func extraSinks() map[string]stream.SinkSpec { return nil }
+// extra are targets for tests; a normal build has none.
+func extra() []cli.Option { return nil }

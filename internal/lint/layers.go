@@ -37,7 +37,8 @@ var layers = map[string]layer{
 	"sources/files":         {imports: []string{"stream"}},
 	"control":               {imports: lower},
 	"internal/history":      {imports: []string{"stream", "stream/engine", "schemas"}},
-	"cmd/freshet": {imports: append([]string{"operators/*", "sinks/*", "sources/files", "control",
+	"cmd/freshet":           {imports: []string{"cli"}},
+	"cli": {imports: append([]string{"operators/*", "sinks/*", "sources/files", "control",
 		"internal/history"}, lower...)},
 
 	"internal/lint":      {},
@@ -91,10 +92,10 @@ func mayImport(from layer, to string) (ok bool, advice string) {
 		}
 	}
 	if len(from.imports) == 0 {
-		return false, "it may import nothing of this module; declare a small interface here and let cmd/freshet fill it"
+		return false, "it may import nothing of this module; declare a small interface here and let cli fill it"
 	}
 	return false, "it may import " + strings.Join(from.imports, ", ") +
-		"; declare a small interface here and let cmd/freshet fill it"
+		"; declare a small interface here and let cli fill it"
 }
 
 // layerFaults finds imports against the direction of the layers.

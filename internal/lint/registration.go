@@ -17,7 +17,7 @@ func registrationFaults(t *Tree) []Fault {
 			switch pkg := imported(spec); {
 			case spec.Name == nil, pkg == "embed": // go:embed asks for a blank import
 			case spec.Name.Name == "_":
-				faults = append(faults, f.fault(spec.Pos(), rule, "no blank import of %s: call a constructor from the map in cmd/freshet", pkg))
+				faults = append(faults, f.fault(spec.Pos(), rule, "no blank import of %s: call a constructor from the map in cli", pkg))
 			case spec.Name.Name == ".":
 				faults = append(faults, f.fault(spec.Pos(), rule, "no dot import of %s: name the package", pkg))
 			}

@@ -9,7 +9,7 @@ import (
 var (
 	kafkaHome = []string{"stream/kafka", "stream/kafka/access", "stream/kafka/embedded", "sinks/topic"}
 	above     = []string{"stream/kafka", "stream/kafka/embedded", "statestore", "flow", "operators/*",
-		"operators/internal/*", "sinks/*", "sources/files", "control", "cmd/freshet"}
+		"operators/internal/*", "sinks/*", "sources/files", "control", "cli"}
 )
 
 // homes says, by the start of an import path, which directories may import it in code that is not a test. The longest
@@ -38,8 +38,8 @@ var homes = map[string][]string{
 	"github.com/fsnotify/fsnotify":          {"sources/files"},
 	"github.com/fxamacker/cbor":             {"stream", "sources/files"},
 	"github.com/zeebo/blake3":               {"stream"},
-	"github.com/spf13/cobra":                {"cmd/freshet"},
-	"github.com/vbauerster/mpb":             {"cmd/freshet"},
+	"github.com/spf13/cobra":                {"cli"},
+	"github.com/vbauerster/mpb":             {"cli"},
 	"golang.org/x/sync":                     above,
 	"golang.org/x/sys":                      above,
 	"golang.org/x/text":                     above,

@@ -1,0 +1,283 @@
+package cli
+
+import (
+	"database/sql"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/freshet-dev/freshet/control"
+)
+
+// tamper changes the target behind Freshet's back.
+func (d *desk) tamper() {
+	d.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(d.dir, "handbook.db"))
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("update chunks set text = 'tampered'"); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// wantWhole demands that the target holds what the documents say.
+func (d *desk) wantWhole() {
+	d.Helper()
+	var r control.SearchResult
+	d.json(&r, "search", "search", "local", "nightly database copies", "-k", "10")
+	if len(r.Hits) != 3 || r.Hits[0].Document != "page/guide/backup.md" || r.Table != "chunks" || r.Column != "embedding" {
+		d.Errorf("the search found %+v", r)
+	}
+	for _, h := range r.Hits {
+		if text := h.Columns["text"].Str(); !strings.HasPrefix(text, "#") {
+			d.Errorf("the target holds %q", text)
+		}
+	}
+}
+
+func TestCommandsWhenNothingRuns(t *testing.T) {
+	d := newDesk(t)
+	d.want(exitDone, []string{"nothing runs, and there is no state"}, "status")
+	d.want(exitUsage, []string{"flow handbook has not run yet"}, "verify", "local")
+	var report Report
+	d.json(&report, "dev", "dev", "--once")
+	if report.Documents != 2 || report.Tables["chunks"].Rows != 3 {
+		t.Errorf("got %+v", report)
+	}
+	d.want(exitDone, []string{"nothing runs; this is the state", "documents  2 (0 pending, 0 quarantined)", "chunks: 3 rows", "target     local: lag unknown"}, "status")
+	var s overview
+	d.json(&s, "status", "status")
+	if s.Running || s.Totals.Documents != 2 || s.Totals.Rows["chunks"] != 3 || s.SourceLag != nil || s.Targets[0].Lag != nil {
+		t.Errorf("got %+v", s)
+	}
+	d.checkDocuments()
+	d.checkTrials()
+	d.wantWhole()
+	var v verified
+	d.json(&v, "verify", "verify", "local")
+	if v.Rows != 3 || v.total() != 0 || v.Unjudged != 0 || v.Behind != 0 || len(v.Differences) != 5 {
+		t.Errorf("got %+v", v)
+	}
+	d.tamper()
+	d.checkDifferences()
+	d.want(exitDone, []string{"0 missing, 0 extra, 3 edited columns", " built anew from the rows topic: 0 differences left"}, "verify", "local", "--repair")
+	d.wantWhole()
+	d.tamper()
+	var r rebuilt
+	d.json(&r, "rebuild", "rebuild", "local")
+	if r.Running {
+		t.Errorf("got %+v", r)
+	}
+	d.wantWhole()
+	d.want(exitDone, []string{"target local: 3 rows compared, 0 differences"}, "verify", "local")
+	d.checkWrongUsage()
+}
+
+func (d *desk) checkDocuments() {
+	d.Helper()
+	var page control.Documents
+	d.json(&page, "documents-list", "documents", "list", "--limit", "1")
+	if len(page.Documents) != 1 || page.Documents[0].ID != "page/guide/backup.md" || page.Documents[0].Rows != 1 || page.Next != "page/guide/backup.md" {
+		d.Errorf("got %+v", page)
+	}
+	d.json(&page, "documents-list", "documents", "list", "--after", "page/guide/backup.md")
+	if len(page.Documents) != 1 || page.Documents[0].ID != "page/install.md" {
+		d.Errorf("got %+v", page)
+	}
+	d.want(exitDone, []string{"live             2 rows  page/install.md"}, "documents", "list")
+	d.want(exitDone, []string{"none"}, "documents", "list", "--quarantined")
+	var detail control.Detail
+	d.json(&detail, "documents-show", "documents", "show", "page/install.md")
+	if !strings.HasPrefix(detail.Input.Field("content").Str(), "# Install") || len(detail.Rows) != 2 || detail.Rows[0].Table != "chunks" {
+		d.Errorf("got %+v", detail)
+	}
+	d.want(exitDone, []string{"status     live", "handbook.files.page/", "path = install.md", "row        chunks"}, "documents", "show", "page/install.md")
+	d.want(exitFailed, []string{"there is no document page/none.md"}, "documents", "show", "page/none.md")
+}
+
+// checkDifferences demands that verify finds what tamper did, in both forms, and tells no value.
+func (d *desk) checkDifferences() {
+	d.Helper()
+	d.want(exitDifference, []string{"edited column: table chunks, document page/", ", column text (version 1.", "and 2 more",
+		"0 missing, 0 extra, 3 edited columns", "run: freshet verify local --repair"}, "verify", "local", "--limit", "1")
+	s := d.run("verify", "local", "--json")
+	if err := d.conforms("verify", s.out); err != nil || s.code != exitDifference || strings.Contains(s.out+s.err, "tampered") {
+		d.Errorf("exit %d, %v: %s%s", s.code, err, s.out, s.err)
+	}
+}
+
+func (d *desk) checkTrials() {
+	d.Helper()
+	d.write("draft.md", "# Draft\n\nNot yet among the pages.\n")
+	for arg, id := range map[string]string{"draft.md": "page/draft.md", "docs/guide/backup.md": "page/guide/backup.md",
+		"page/guide/backup.md": "page/guide/backup.md", "install.md": "page/install.md"} {
+		var tried trial
+		d.json(&tried, "try", "try", arg)
+		if tried.Document != id || !tried.Kept || len(tried.Rows) == 0 || tried.Nodes[3].Node != "vector" || len(tried.Nodes[3].Values) != len(tried.Rows) {
+			d.Errorf("try %s: %+v", arg, tried)
+		}
+	}
+	d.want(exitDone, []string{"node body (parse.markdown) = ", "node vector (embed), for each of 1 chunk", "vector(f32, 256)", "1 rows"}, "try", "draft.md")
+	d.want(exitFailed, []string{"there is no document page/none.md"}, "try", "none.md")
+}
+
+func (d *desk) checkWrongUsage() {
+	d.Helper()
+	for _, tt := range []struct {
+		text string
+		args []string
+	}{
+		{"which target, and what text?", []string{"search", "local"}},
+		{`no target "away"; it has: local`, []string{"search", "away", "x"}},
+		{`no vector column "text"`, []string{"search", "local", "x", "--column", "text"}},
+		{`keeps no table "pages"`, []string{"search", "local", "x", "--table", "pages"}},
+		{"-k 0", []string{"search", "local", "x", "-k", "0"}},
+		{`no target "away"`, []string{"rebuild", "away"}},
+		{`no target "away"`, []string{"verify", "away"}},
+		{"which target?", []string{"verify"}},
+		{"--limit -1", []string{"verify", "local", "--limit", "-1"}},
+		{"--limit 0", []string{"documents", "list", "--limit", "0"}},
+		{"which document?", []string{"documents", "show"}},
+		{"which document?", []string{"forget"}},
+		{"no process of flow handbook runs", []string{"forget", "page/install.md", "--yes"}},
+		{"which document?", []string{"try"}},
+		{"nothing was done", []string{"reset"}},
+		{"unknown flag", []string{"status", "--wach"}},
+	} {
+		d.want(exitUsage, []string{tt.text}, tt.args...)
+	}
+}
+
+func TestCommandsWhileDevRuns(t *testing.T) {
+	d := newDesk(t)
+	stop, _ := d.dev(2)
+	d.want(exitDone, []string{"flow handbook: 1 running", "source     caught up", "chunks: 3 rows", "target     local: caught up"}, "status")
+	var s overview
+	d.json(&s, "status", "status")
+	if len(s.Replicas) != 1 || s.Replicas[0].Counts.Applied != 2 || s.Replicas[0].Counts.Nodes["vector"].Computed != 3 || s.Targets[0].Freshness == nil {
+		t.Errorf("got %+v", s)
+	}
+	d.checkDocuments()
+	d.checkTrials()
+	d.wantWhole()
+	d.tamper()
+	var r rebuilt
+	d.json(&r, "rebuild", "rebuild", "local")
+	if !r.Running {
+		t.Errorf("got %+v", r)
+	}
+	d.wantWhole()
+	d.want(exitUsage, []string{"1 processes of flow handbook run; stop them first"}, "reset", "--yes")
+	d.want(exitUsage, []string{"`freshet dev` runs flow handbook", "stop it first"}, "verify", "local")
+	d.checkMetrics()
+	d.checkForget()
+	stop()
+	if exists(filepath.Join(d.dir, ".freshet", "handbook", "control.addr")) {
+		t.Error("the address stays after a clean stop")
+	}
+}
+
+// checkForget has a document forgotten in both forms, and refused.
+func (d *desk) checkForget() {
+	d.Helper()
+	d.want(exitFailed, []string{"there is no document page/none.md"}, "forget", "page/none.md", "--yes")
+	d.want(exitUsage, []string{"nothing was done; to forget document page/install.md"}, "forget", "page/install.md")
+	var r forgetReport
+	d.json(&r, "forget", "forget", "page/install.md", "--yes")
+	if r.Document != "page/install.md" || r.Rows["chunks"] != 2 || r.Memos != 2 || r.Input == 0 || len(r.Unreached) != 3 ||
+		len(r.Targets) != 1 || r.Targets[0].Target != "local" || r.Targets[0].Rows != 0 {
+		d.Errorf("got %+v", r)
+	}
+	d.want(exitFailed, []string{"there is no document page/install.md"}, "documents", "show", "page/install.md")
+	d.want(exitDone, []string{"target     local: caught up", "chunks: 1 rows"}, "status")
+}
+
+func (d *desk) checkMetrics() {
+	d.Helper()
+	address, err := os.ReadFile(filepath.Join(d.dir, ".freshet", "handbook", "control.addr"))
+	if err != nil {
+		d.Fatal(err)
+	}
+	resp, err := http.Get("http://" + string(address) + "/metrics")
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		d.Fatal(err)
+	}
+	for _, want := range []string{`freshet_changes_total{outcome="applied"} 2`, `freshet_documents 2`, `freshet_rows{table="chunks"} 3`,
+		`freshet_node_results_total{how="computed",node="vector"} 3`, `freshet_rows_written_total{op="upsert",table="chunks"} 3`,
+		`freshet_source_lag_records 0`, `freshet_target_lag_records{target="local"} 0`, `freshet_freshness_seconds{target="local"}`,
+		`freshet_transactions_total{result="aborted"} 0`, `freshet_state_divergence_total 0`, `freshet_kafka_connects_total{`} {
+		if !strings.Contains(string(body), want) {
+			d.Errorf("no %s", want)
+		}
+	}
+}
+
+func TestStatusAfterAKill(t *testing.T) {
+	d := newDesk(t)
+	_, kill := d.dev(2)
+	kill()
+	d.want(exitDone, []string{"nothing runs; this is the state", "documents  2"}, "status")
+	d.wantWhole()
+}
+
+func TestQuarantinedDocumentsAreListedWithTheReason(t *testing.T) {
+	d := newDesk(t)
+	d.write("docs/huge.md", strings.Repeat("x", 1001))
+	d.want(exitQuarantined, []string{"1 quarantined"}, "dev", "--once")
+	d.want(exitDone, []string{"(0 pending, 1 quarantined)"}, "status")
+	var page control.Documents
+	d.json(&page, "documents-list", "documents", "list", "--quarantined")
+	if len(page.Documents) != 1 || page.Documents[0].ID != "page/huge.md" || page.Documents[0].Reason == "" || page.Documents[0].Rows != 0 {
+		t.Errorf("got %+v", page)
+	}
+}
+
+func TestTryPrintsWhatCameBeforeAFailure(t *testing.T) {
+	d := newDesk(t)
+	d.write("flow.yaml", strings.Replace(deskFlow, `body.title + "\n" + chunk.text`, `string(int(chunk.text))`, 1))
+	d.write("bad.md", "# Bad\n\nNo number.\n")
+	d.want(exitFailed, []string{"node body (parse.markdown) = ", "failed: evaluate `in` of node input"}, "try", "bad.md")
+}
+
+func TestReset(t *testing.T) {
+	d := newDesk(t)
+	d.want(exitDone, nil, "dev", "--once")
+	if s := d.runWith("no\n", "reset"); s.code != exitUsage || !strings.Contains(s.err, "Type the flow's name") || !strings.Contains(s.err, "nothing was done") {
+		t.Errorf("got %+v", s)
+	}
+	if s := d.runWith("handbook\n", "reset"); s.code != exitDone || !strings.Contains(s.out, "generation 2") {
+		t.Errorf("got %+v", s)
+	}
+	d.want(exitDone, []string{"there is no state"}, "status")
+	// A broker that is gone forgets the generation; the target does not.
+	if err := os.RemoveAll(filepath.Join(d.dir, ".freshet")); err != nil {
+		t.Fatal(err)
+	}
+	d.want(exitDone, nil, "reset", "--yes")
+	d.want(exitDone, nil, "dev", "--once")
+	var done resetDone
+	d.json(&done, "reset", "reset", "--yes")
+	if done.Generation != 3 || done.Wiped != 2 {
+		t.Errorf("got %+v", done)
+	}
+	if err := os.Remove(filepath.Join(d.dir, "docs", "guide", "backup.md")); err != nil {
+		t.Fatal(err)
+	}
+	d.dev(1)
+	// What did not come back goes with the first full pass.
+	d.until("only rows of the new generation are left", func() bool {
+		var r control.SearchResult
+		d.json(&r, "search", "search", "local", "database", "-k", "10")
+		return len(r.Hits) == 2 && strings.HasPrefix(r.Hits[0].Version, "3.") && strings.HasPrefix(r.Hits[1].Version, "3.")
+	})
+}
