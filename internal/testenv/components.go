@@ -17,6 +17,7 @@ var (
 	debeziumComponent = component{"debezium-postgres", "3.7.0.Final"}
 	qdrantComponent   = component{"qdrant", "0.9.0"}
 	redisComponent    = component{"redis", "7"}
+	neo4jComponent    = component{"neo4j", "5.26.30"}
 )
 
 // missing says that a component can't be started on this machine, and why.

@@ -21,6 +21,7 @@ var (
 	sharedPostgres shared[*PostgresServer]
 	sharedQdrant   shared[*QdrantServer]
 	sharedRedis    shared[*RedisServer]
+	sharedNeo4j    shared[*Neo4jServer]
 )
 
 // SharedKafka returns the one broker of this package's tests, started by the first that asks. Don't stop it; take topic and
@@ -52,11 +53,19 @@ func SharedRedis(t testing.TB) *RedisServer {
 	return sharedRedis.get(t, func(ctx context.Context) (*RedisServer, error) { return startRedis(ctx, RedisOptions{}) })
 }
 
+// SharedNeo4j returns the one server of this package's tests, started by the first that asks. Don't stop it. It has one database, which
+// tests empty when they begin.
+func SharedNeo4j(t testing.TB) *Neo4jServer {
+	t.Helper()
+	return sharedNeo4j.get(t, startNeo4j)
+}
+
 func endShared() {
 	sharedKafka.end()
 	sharedPostgres.end()
 	sharedQdrant.end()
 	sharedRedis.end()
+	sharedNeo4j.end()
 }
 
 // shared is a component that is started once; a start that failed is not tried again.
