@@ -7,6 +7,7 @@ import (
 	"github.com/freshet-dev/freshet/operators/parse"
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/sinks/neo4j"
 	"github.com/freshet-dev/freshet/sinks/postgres"
 	"github.com/freshet-dev/freshet/sinks/qdrant"
 	"github.com/freshet-dev/freshet/sinks/redis"
@@ -41,6 +42,7 @@ func registry() *flow.Registry {
 			"postgres": postgres.Spec(),
 			"qdrant":   qdrant.Spec(),
 			"redis":    redis.Spec(),
+			"neo4j":    neo4j.Spec(),
 			"topic":    topic.Spec(),
 			"webhook":  webhook.Spec(),
 		},

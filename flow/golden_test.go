@@ -81,7 +81,11 @@ func describe(f *Flow) string {
 		b.WriteString("node " + s.name.ident + " per " + s.scope.String() + ": " + s.name.typ.String() + "\n")
 	}
 	for _, t := range f.Program.Tables() {
-		b.WriteString("table " + t.Name + "\n")
+		b.WriteString("table " + t.Name)
+		for _, rule := range t.Shared {
+			b.WriteString(" " + rule.String())
+		}
+		b.WriteString("\n")
 		for _, c := range t.Columns {
 			b.WriteString("  " + c.Name + ": " + c.Type.String() + "\n")
 		}

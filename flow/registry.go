@@ -61,7 +61,6 @@ var (
 		"retries": "attempt budgets aren't built yet",
 	}
 	laterTableKeys = map[string]string{
-		"shared":  "rows shared by several documents aren't built yet",
 		"rollout": "rolling a table out beside the old one isn't built yet",
 	}
 	laterTargetKeys = map[string]string{

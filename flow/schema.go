@@ -154,6 +154,8 @@ func tableSchema() *schema {
 		"where":   formulaSchema("Rows that don't match are deleted."),
 		"key":     formulaSchema("Unique within the document; a string or an int."),
 		"columns": columns,
+		"shared": named("Rows of several documents with one key are one: how each column is merged, `first` when it is not named.",
+			&schema{Pattern: columnName.String()}, &schema{Enum: mergeRules}),
 	}, "columns")
 	s.DependentReq = map[string][]string{"for": {"key"}, "key": {"for"}}
 	return s

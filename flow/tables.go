@@ -14,8 +14,9 @@ type table struct {
 	scope   *scope
 	where   *expression
 	key     *expression
-	columns []column  // in order of name
-	from    sourceSet // sources whose documents have rows
+	columns []column           // in order of name
+	shared  map[string]merging // by column; nil: its rows are each document's own
+	from    sourceSet          // sources whose documents have rows
 }
 
 type column struct {
@@ -36,7 +37,7 @@ func (t *table) formulas() []*expression {
 
 // declared is the table as sinks know it.
 func (t *table) declared() stream.Table {
-	d := stream.Table{Name: t.ident}
+	d := stream.Table{Name: t.ident, Keyed: t.key != nil, Shared: t.rules()}
 	for _, col := range t.columns {
 		d.Columns = append(d.Columns, stream.Field{Name: col.ident, Type: col.value.typ()})
 	}
@@ -64,7 +65,7 @@ func (c *checker) tableEntries(root *tree) {
 }
 
 func (c *checker) tableEntry(tab *table, t *tree) {
-	c.known(t, tab.what(), laterTableKeys, "for", "where", "key", "columns")
+	c.known(t, tab.what(), laterTableKeys, "for", "where", "key", "shared", "columns")
 	if f := t.get("for"); f != nil {
 		c.tableScope(tab, f)
 	}
@@ -84,6 +85,7 @@ func (c *checker) tableEntry(tab *table, t *tree) {
 	if c.isMapping(cols, "`columns` of "+tab.what()) {
 		c.columns(tab, cols)
 	}
+	c.shared(tab, t.get("shared"))
 }
 
 func (c *checker) tableScope(tab *table, f *tree) {
@@ -135,6 +137,7 @@ func (c *checker) tableTypes() {
 		c.expectBool(tab.where)
 		c.keyType(tab)
 		c.columnTypes(tab)
+		c.sharedTypes(tab)
 	}
 }
 

@@ -102,6 +102,9 @@ func (c *checker) targetTable(e entry, tab *table, target *Target, kindKnown boo
 		return
 	}
 	kept := stream.TargetTable{Table: tab.declared()}
+	if kindKnown && tab.shared != nil && !target.Spec.Guarantees.Merges {
+		c.add(e.at, "keep it in a target that does, such as neo4j", "%s is shared by documents, and %s does not merge rows", what, target.Kind)
+	}
 	if kindKnown {
 		kept.Settings, _ = c.settings(e.value, what, target.Spec.TableSettings, laterTargetKeys, "where")
 	}

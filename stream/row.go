@@ -39,7 +39,23 @@ func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Generation, v.O
 type Table struct {
 	Name    string
 	Columns []Field
+	Keyed   bool        // a document may have several rows, each with a key; else it has one, whose key is ""
+	Shared  []MergeRule // by column; nil: each row stands for itself, else rows of several documents with one key are one
 }
+
+// MergeRule says which value a column of a shared row takes among the contributions to it, in order of (document ID, key). Null
+// contributes nothing.
+type MergeRule uint8
+
+// The rules. Of equal values the first counts.
+const (
+	MergeFirst   MergeRule = iota
+	MergeLongest           // the longest text, bytes, list or map
+	MergeMax               // the greatest
+)
+
+// String returns the rule's name in flow files.
+func (m MergeRule) String() string { return [...]string{"first", "longest", "max"}[m] }
 
 // Row is one row that a document contributes to a table. Columns are in the order of the table's declaration.
 type Row struct {

@@ -42,6 +42,7 @@ type Guarantees struct {
 	AtomicDocuments bool // a reader never sees half of a unit; else units show row by row, in order
 	Vectors         bool // holds vector columns
 	Deletes         bool // a deleted row is gone for readers; else readers see its tombstone
+	Merges          bool // takes shared tables: readers see what the rows of one key, of whatever document, merge to
 }
 
 // Sink writes one target. Apart from Open and Close, calls for different partitions may come concurrently; calls for
