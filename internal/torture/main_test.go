@@ -50,7 +50,7 @@ func chance(t *testing.T) (*rand.Rand, uint64) {
 	return rand.New(rand.NewPCG(seed, 1)), seed
 }
 
-// built are the programs that all tests run: freshet with crash points, and serve, a guarded store.
+// built are the programs that all tests run: freshet with crash points; serve, a guarded store; receive, a webhook's receiver.
 var built struct {
 	once sync.Once
 	dir  string
@@ -64,7 +64,7 @@ func binary(t *testing.T, name string) string {
 			return
 		}
 		const module = "github.com/freshet-dev/freshet"
-		cmd := exec.Command("go", "build", "-tags", "crashpoints", "-o", built.dir+"/", module+"/cmd/freshet", module+"/internal/testenv/guarded/serve")
+		cmd := exec.Command("go", "build", "-tags", "crashpoints", "-o", built.dir+"/", module+"/cmd/freshet", module+"/internal/testenv/guarded/serve", module+"/examples/webhook-receiver/receive")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build: %w\n%s", err, out)
 		}

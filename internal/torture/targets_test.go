@@ -14,8 +14,9 @@ import (
 var (
 	swift = []maker{newPostgres, newSQLite, newGuarded}
 	every = append(swift[:len(swift):len(swift)], newQdrant, newRedis)
-	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them.
-	fenced = append(every[:len(every):len(every)], newTopic)
+	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them. The webhook's
+	// receiver is to be killed by TestKills too, once that was run.
+	fenced = append(every[:len(every):len(every)], newTopic, newWebhook)
 )
 
 // maker makes a rig's target of one kind, and ends with the rig's test.

@@ -1,4 +1,4 @@
-// Command serve runs the receiver: serve FILE ADDRESS. It takes the signatures' key from RECEIVER_SECRET and the token from RECEIVER_TOKEN.
+// Command receive runs the receiver: receive FILE ADDRESS. It takes the signatures' key from RECEIVER_SECRET and the token from RECEIVER_TOKEN.
 package main
 
 import (
@@ -12,15 +12,15 @@ import (
 )
 
 func main() {
-	if err := serve(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "serve:", err)
+	if err := receive(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "receive:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(args []string) error {
+func receive(args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("usage: serve FILE ADDRESS")
+		return fmt.Errorf("usage: receive FILE ADDRESS")
 	}
 	r, err := receiver.Open(args[0])
 	if err != nil {
