@@ -8,6 +8,7 @@ import (
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/sinks/neo4j"
+	"github.com/freshet-dev/freshet/sinks/opensearch"
 	"github.com/freshet-dev/freshet/sinks/postgres"
 	"github.com/freshet-dev/freshet/sinks/qdrant"
 	"github.com/freshet-dev/freshet/sinks/redis"
@@ -38,13 +39,14 @@ func registry() *flow.Registry {
 			"debezium": schemas.DebeziumSpec(),
 		},
 		Sinks: map[string]stream.SinkSpec{
-			"sqlite":   sqlite.Spec(),
-			"postgres": postgres.Spec(),
-			"qdrant":   qdrant.Spec(),
-			"redis":    redis.Spec(),
-			"neo4j":    neo4j.Spec(),
-			"topic":    topic.Spec(),
-			"webhook":  webhook.Spec(),
+			"sqlite":     sqlite.Spec(),
+			"postgres":   postgres.Spec(),
+			"qdrant":     qdrant.Spec(),
+			"redis":      redis.Spec(),
+			"neo4j":      neo4j.Spec(),
+			"opensearch": opensearch.Spec(),
+			"topic":      topic.Spec(),
+			"webhook":    webhook.Spec(),
 		},
 		Kafka: flow.KafkaSpec{Settings: access.Settings(), Check: access.Check},
 	}

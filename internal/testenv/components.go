@@ -18,6 +18,7 @@ var (
 	qdrantComponent   = component{"qdrant", "0.9.0"}
 	redisComponent    = component{"redis", "7"}
 	neo4jComponent    = component{"neo4j", "5.26.30"}
+	openSearch        = component{"opensearch", "2.19.6"}
 )
 
 // missing says that a component can't be started on this machine, and why.

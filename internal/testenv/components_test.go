@@ -13,13 +13,13 @@ func TestInstallerMakesTheVersionsThatAreStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []component{kafkaComponent, postgresComponent, connectComponent, debeziumComponent, qdrantComponent, redisComponent, neo4jComponent} {
+	for _, c := range []component{kafkaComponent, postgresComponent, connectComponent, debeziumComponent, qdrantComponent, redisComponent, neo4jComponent, openSearch} {
 		if line := fmt.Sprintf("\n  component %s %s ", c.name, c.version); !strings.Contains(string(text), line) {
 			t.Errorf("tools/components/install does not make %s %s", c.name, c.version)
 		}
 	}
 	for name, version := range map[string]string{"kafka": kafkaComponent.version, "connect": connectComponent.version,
-		"debezium-postgres": debeziumComponent.version, "neo4j": neo4jComponent.version} {
+		"debezium-postgres": debeziumComponent.version, "neo4j": neo4jComponent.version, "opensearch": openSearch.version} {
 		pom, err := os.ReadFile("../../tools/components/" + name + ".pom.xml")
 		if err != nil {
 			t.Fatal(err)

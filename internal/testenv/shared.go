@@ -16,12 +16,13 @@ func Main(m *testing.M) int {
 }
 
 var (
-	inMain         bool
-	sharedKafka    shared[*Broker]
-	sharedPostgres shared[*PostgresServer]
-	sharedQdrant   shared[*QdrantServer]
-	sharedRedis    shared[*RedisServer]
-	sharedNeo4j    shared[*Neo4jServer]
+	inMain           bool
+	sharedKafka      shared[*Broker]
+	sharedPostgres   shared[*PostgresServer]
+	sharedQdrant     shared[*QdrantServer]
+	sharedRedis      shared[*RedisServer]
+	sharedNeo4j      shared[*Neo4jServer]
+	sharedOpenSearch shared[*OpenSearchServer]
 )
 
 // SharedKafka returns the one broker of this package's tests, started by the first that asks. Don't stop it; take topic and
@@ -60,12 +61,20 @@ func SharedNeo4j(t testing.TB) *Neo4jServer {
 	return sharedNeo4j.get(t, startNeo4j)
 }
 
+// SharedOpenSearch returns the one node of this package's tests, started by the first that asks. Don't stop it; take a prefix for indexes from Name,
+// and drop them in the end: a node of this size keeps some hundreds.
+func SharedOpenSearch(t testing.TB) *OpenSearchServer {
+	t.Helper()
+	return sharedOpenSearch.get(t, startOpenSearch)
+}
+
 func endShared() {
 	sharedKafka.end()
 	sharedPostgres.end()
 	sharedQdrant.end()
 	sharedRedis.end()
 	sharedNeo4j.end()
+	sharedOpenSearch.end()
 }
 
 // shared is a component that is started once; a start that failed is not tried again.

@@ -9,20 +9,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestHalves: every half is a float, and back.
-func TestHalves(t *testing.T) {
-	for h := range 1 << 16 {
-		if got, ok := half(single(uint16(h))); !ok || got != uint16(h) {
-			t.Fatalf("half %#x becomes %v and then %#x", h, single(uint16(h)), got)
-		}
-	}
-	for _, f := range []float32{0.1, 65520, 1e-9, math.MaxFloat32} {
-		if h, ok := half(f); ok {
-			t.Errorf("%v is no half, but becomes %#x", f, h)
-		}
-	}
-}
-
 // TestShortDoubles: what counts as short survives the arithmetic by which a server reads doubles.
 func TestShortDoubles(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {

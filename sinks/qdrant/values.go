@@ -11,6 +11,7 @@ import (
 
 	"github.com/qdrant/go-client/qdrant"
 
+	"github.com/freshet-dev/freshet/sinks/jsonvalue"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -42,7 +43,7 @@ func payloadOf(v stream.Value) (p *qdrant.Value, exact bool, err error) {
 	case stream.Map:
 		return mapOf(v)
 	case stream.Vector:
-		return floatsOf(floats(v)), false, nil
+		return floatsOf(jsonvalue.Floats(v)), false, nil
 	}
 	return qdrant.NewValueString(v.Kind().String()), false, nil // the whole value is beside it
 }

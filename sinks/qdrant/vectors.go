@@ -7,58 +7,9 @@ import (
 
 	"github.com/qdrant/go-client/qdrant"
 
+	"github.com/freshet-dev/freshet/sinks/jsonvalue"
 	"github.com/freshet-dev/freshet/stream"
 )
-
-// floats returns the elements of a dense vector or a multivector.
-func floats(v stream.Value) []float32 {
-	raw := v.Raw()
-	switch {
-	case v.Kind() != stream.Vector || v.Elem() == stream.F32:
-		return v.Floats()
-	case v.Elem() == stream.I8:
-		out := make([]float32, len(raw))
-		for i := range out {
-			out[i] = float32(int8(raw[i]))
-		}
-		return out
-	}
-	out := make([]float32, len(raw)/2)
-	for i := range out {
-		out[i] = single(binary.LittleEndian.Uint16([]byte(raw[2*i : 2*i+2])))
-	}
-	return out
-}
-
-// single widens a half-precision float, exactly: signalling NaNs too, which github.com/x448/float16 makes quiet.
-func single(half uint16) float32 {
-	sign, exponent, fraction := uint32(half>>15)<<31, uint32(half>>10&0x1f), uint32(half&0x3ff)
-	switch exponent {
-	case 0:
-		f := float32(fraction) / (1 << 24)
-		return math.Float32frombits(math.Float32bits(f) | sign)
-	case 0x1f:
-		return math.Float32frombits(sign | 0xff<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
-}
-
-// half narrows a float that was a half before; ok is false for any other.
-func half(f float32) (h uint16, ok bool) {
-	bits := math.Float32bits(f)
-	sign, exponent, fraction := uint16(bits>>16&0x8000), int(bits>>23&0xff)-112, bits&0x7fffff
-	switch {
-	case exponent == 0xff-112:
-		h = sign | 0x7c00 | uint16(fraction>>13)
-	case exponent >= 31:
-		return 0, false
-	case exponent > 0:
-		h = sign | uint16(exponent)<<10 | uint16(fraction>>13)
-	default:
-		h = sign | uint16(math.Abs(float64(f))*(1<<24))
-	}
-	return h, math.Float32bits(single(h)) == bits
-}
 
 // vectorOf returns a column's value as a named vector; nil for none. exact is false when a reader gets another value back.
 func (t *table) vectorOf(c stream.Field, v stream.Value) (out *qdrant.Vector, exact bool, err error) {
@@ -70,7 +21,7 @@ func (t *table) vectorOf(c stream.Field, v stream.Value) (out *qdrant.Vector, ex
 	}
 	switch v.Kind() {
 	case stream.Vector:
-		dense := floats(v)
+		dense := jsonvalue.Floats(v)
 		return qdrant.NewVectorDense(dense), t.keeps(dense), nil
 	case stream.Sparse:
 		indices, values := v.SparseParts()
@@ -140,7 +91,7 @@ func readDense(c stream.Field, f []float32) (stream.Value, error) {
 	}
 	raw := make([]byte, 0, 2*len(f))
 	for _, x := range f {
-		h, ok := half(x)
+		h, ok := jsonvalue.Half(x)
 		if !ok {
 			return stream.VectorOf(f), nil // changed by hand, to what the column can't hold: a difference
 		}
@@ -154,7 +105,7 @@ func (t *table) sameVector(written, held stream.Value) bool {
 	if held.IsNull() || written.Kind() != held.Kind() || written.Kind() == stream.Sparse {
 		return held.IsNull() == (written.Len() == 0 && len(written.Raw()) == 0)
 	}
-	a, b := floats(written), floats(held)
+	a, b := jsonvalue.Floats(written), jsonvalue.Floats(held)
 	if len(a) != len(b) {
 		return false
 	}
