@@ -1,6 +1,9 @@
 package stream
 
-import "context"
+import (
+	"context"
+	"path/filepath"
+)
 
 // Operator is the code behind a node: a pure function of its inputs and settings. Apply returns one output per input, in
 // order. It keeps ctx's deadline, is safe for concurrent use, and never changes its inputs. Inputs are never null: the
@@ -51,6 +54,15 @@ type Settings struct {
 
 // String returns a string setting, "" when absent.
 func (s Settings) String(name string) string { return s.Values.Field(name).Str() }
+
+// Path returns a path setting, which is relative to the folder of the flow file; "" when absent.
+func (s Settings) Path(name string) string {
+	path := s.String(name)
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(s.Dir, path)
+}
 
 // Int returns an int setting, 0 when absent.
 func (s Settings) Int(name string) int { return int(s.Values.Field(name).Int()) }

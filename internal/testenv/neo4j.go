@@ -58,7 +58,6 @@ func (s *Neo4jServer) Start(t testing.TB) {
 }
 
 func (s *Neo4jServer) close() {
-
 	s.process.killTree()
 	_ = os.RemoveAll(s.dir)
 }

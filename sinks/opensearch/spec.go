@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"github.com/freshet-dev/freshet/sinks/guard"
-	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/trust"
 )
 
 const configuring = "configure target opensearch"
@@ -71,7 +71,7 @@ func Spec() stream.SinkSpec {
 // New checks names, types and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
 	s := &store{url: c.Settings.Secret("url"), username: c.Settings.Secret("username"), password: c.Settings.Secret("password"),
-		ca: trust.Path(c.Settings), prefix: escaped(c.Settings.String("prefix")), tables: map[string]*table{}}
+		ca: c.Settings.Path("ca"), prefix: escaped(c.Settings.String("prefix")), tables: map[string]*table{}}
 	if s.url.IsZero() {
 		return nil, stream.Errorf(stream.Usage, configuring, "setting url is missing")
 	}

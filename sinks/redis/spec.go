@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/freshet-dev/freshet/sinks/guard"
-	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/trust"
 )
 
 const (
@@ -65,7 +65,7 @@ func Spec() stream.SinkSpec {
 // New checks names and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
 	s := &store{url: c.Settings.Secret("url"), username: c.Settings.Secret("username"), password: c.Settings.Secret("password"),
-		ca: trust.Path(c.Settings), prefix: c.Settings.String("prefix"), tables: map[string]*table{}, walks: map[walked]uint64{}}
+		ca: c.Settings.Path("ca"), prefix: c.Settings.String("prefix"), tables: map[string]*table{}, walks: map[walked]uint64{}}
 	if s.prefix == "" {
 		s.prefix = defaultPrefix
 	}

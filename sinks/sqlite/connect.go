@@ -21,10 +21,7 @@ func databasePath(s stream.Settings) (string, error) {
 	if path == "" || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "file:") || strings.ContainsRune(path, 0) {
 		return "", stream.Errorf(stream.Usage, "target sqlite", "path %q is no file name; give one such as handbook.db", path)
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.Dir, path)
-	}
-	return filepath.Abs(path)
+	return filepath.Abs(s.Path("path"))
 }
 
 // dsn names the file and how to open it. synchronous=FULL syncs the log at each commit: what Apply acknowledged

@@ -14,8 +14,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/trust"
 )
 
 // answer is what a receiver says.

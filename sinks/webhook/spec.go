@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/trust"
 )
 
 const (
@@ -62,7 +62,7 @@ var (
 
 // New checks the settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
-	s := &Sink{url: c.Settings.Secret("url"), secret: c.Settings.Secret("secret"), token: c.Settings.Secret("token"), ca: trust.Path(c.Settings),
+	s := &Sink{url: c.Settings.Secret("url"), secret: c.Settings.Secret("secret"), token: c.Settings.Secret("token"), ca: c.Settings.Path("ca"),
 		timeout: time.Duration(c.Settings.Int("timeout")), held: map[int32]*tenure{}, writer: rand.Text()}
 	if s.timeout <= 0 {
 		s.timeout = defaultTimeout

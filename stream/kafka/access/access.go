@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
-	"github.com/freshet-dev/freshet/sinks/trust"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/trust"
 )
 
 // The mechanisms, by the names that Kafka gives them.
@@ -104,24 +103,16 @@ func secured(s stream.Settings, dial Dial) Dial {
 // Config reads the certificates now. Errors have kind Usage.
 func Config(s stream.Settings) (*tls.Config, error) {
 	const op = "reach brokers by TLS"
-	c, err := trust.Config(op, trust.Path(s))
+	c, err := trust.Config(op, s.Path("ca"))
 	if err != nil || s.String("cert") == "" {
 		return c, err
 	}
-	pair, err := tls.LoadX509KeyPair(path(s, "cert"), path(s, "key"))
+	pair, err := tls.LoadX509KeyPair(s.Path("cert"), s.Path("key"))
 	if err != nil {
 		return nil, &stream.Error{Op: op, Kind: stream.Usage, Err: fmt.Errorf("settings cert and key: %w", err)}
 	}
 	c.Certificates = []tls.Certificate{pair}
 	return c, nil
-}
-
-// path resolves a setting against the folder of the flow file.
-func path(s stream.Settings, name string) string {
-	if p := s.String(name); filepath.IsAbs(p) {
-		return p
-	}
-	return filepath.Join(s.Dir, s.String(name))
 }
 
 func mechanism(s stream.Settings) sasl.Mechanism {

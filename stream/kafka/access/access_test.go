@@ -80,18 +80,17 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	t.Setenv("BROKER_USER", "plain")
-	signed := func(mechanism, user, with string) stream.Settings {
-		put(with)
-		return settings("tls", "ca="+cert, "sasl="+mechanism, "username="+user, "password=file:"+password)
-	}
-	for _, s := range []stream.Settings{signed("PLAIN", "env:BROKER_USER", "one"), signed("SCRAM-SHA-256", "s256", "two"), signed("SCRAM-SHA-512", "s512", "three")} {
-		put(map[string]string{"PLAIN": "one", "SCRAM-SHA-256": "two", "SCRAM-SHA-512": "three"}[s.String("sasl")])
+	for _, c := range []struct{ mechanism, user, password string }{
+		{"PLAIN", "env:BROKER_USER", "one"}, {"SCRAM-SHA-256", "s256", "two"}, {"SCRAM-SHA-512", "s512", "three"},
+	} {
+		s := settings("tls", "ca="+cert, "sasl="+c.mechanism, "username="+c.user, "password=file:"+password)
+		put(c.password)
 		if err := reach(s); err != nil {
-			t.Errorf("by %s: %v", s.String("sasl"), err)
+			t.Errorf("by %s: %v", c.mechanism, err)
 		}
 		put("wrong-secret")
 		if err := reach(s); err == nil || strings.Contains(err.Error(), "wrong-secret") { // how real brokers say so: internal/e2e
-			t.Errorf("by %s with a wrong password: %v", s.String("sasl"), err)
+			t.Errorf("by %s with a wrong password: %v", c.mechanism, err)
 		}
 	}
 	if err := reach(settings("tls", "sasl=PLAIN", "username=plain", "password=one")); !access.Untrusted(err) {

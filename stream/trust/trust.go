@@ -1,4 +1,4 @@
-// Package trust says which certificates a target's server may show: the system's, or those of the file that the setting `ca` names.
+// Package trust says which certificates a server of a target, or a broker, may show: the system's, or those of the file that the setting `ca` names.
 package trust
 
 import (
@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -15,15 +14,6 @@ import (
 func Setting() stream.Setting {
 	return stream.Setting{Name: "ca", Kind: stream.SettingPath,
 		Doc: "PEM file of the certificates to trust instead of the system's, relative to the flow file."}
-}
-
-// Path resolves the setting `ca` against the folder of the flow file; "" when it is absent.
-func Path(s stream.Settings) string {
-	path := s.String("ca")
-	if path == "" || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(s.Dir, path)
 }
 
 // Config trusts the certificates in the file at path, or the system's when path is "". Errors have kind Usage, and op says what was being done.

@@ -9,16 +9,6 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-func TestPath(t *testing.T) {
-	absolute := filepath.Join(t.TempDir(), "ca.pem")
-	for given, want := range map[string]string{"": "", "ca.pem": filepath.Join("flows", "ca.pem"), absolute: absolute} {
-		s := stream.Settings{Dir: "flows", Values: stream.MapOf(stream.Entry{Key: "ca", Value: stream.StringOf(given)})}
-		if got := Path(s); got != want {
-			t.Errorf("ca %q lies at %q, want %q", given, got, want)
-		}
-	}
-}
-
 // TestRefusals: a file that is absent, or holds no certificate, is named.
 func TestRefusals(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
