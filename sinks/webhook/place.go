@@ -15,15 +15,15 @@ type tenure struct {
 
 // Assign takes the partition by raising its epoch, which refuses earlier writers from now on. See stream.Sink.
 func (s *Sink) Assign(ctx context.Context, partition int32, _ stream.Origin) (stream.Applied, error) {
-	p, err := s.take(ctx, "take a partition of", partition, 0)
+	p, err := s.take(ctx, "take a partition of", partition)
 	return p.applied(), err
 }
 
-// take proposes epochs until one is above that of the place. Each is a time too, so that it also exceeds those of writers that a receiver does
-// not know any more, since it was put back to an earlier state.
-func (s *Sink) take(ctx context.Context, doing string, partition int32, above int64) (place, error) {
+// take proposes epochs until one is above that of the place.
+func (s *Sink) take(ctx context.Context, doing string, partition int32) (place, error) {
+	above := int64(0)
 	for {
-		r := &request{Do: "take", Partition: &partition, Writer: s.writer, Epoch: max(above+1, time.Now().UnixMilli())}
+		r := &request{Do: "take", Partition: &partition, Writer: s.writer, Epoch: s.tick(above)}
 		out, err := s.post(ctx, doing, r)
 		if err != nil {
 			return place{}, err
@@ -39,6 +39,15 @@ func (s *Sink) take(ctx context.Context, doing string, partition int32, above in
 		}
 		above = out.Place.Epoch
 	}
+}
+
+// tick returns an epoch above the given one and all that this writer proposed: also when an answer was lost, the next attempt needs one request.
+// Each is a time too, in ms, so that it exceeds those of writers that a receiver does not know any more, since it was put back to an earlier state.
+func (s *Sink) tick(above int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proposed = max(s.proposed+1, above+1, time.Now().UnixMilli())
+	return s.proposed
 }
 
 // Inspect asks for the place of a partition. See stream.Inspector.

@@ -50,6 +50,8 @@ type Sink struct {
 	client *http.Client
 	held   map[int32]*tenure
 
+	proposed int64 // the last epoch
+
 	known atomic.Bool // it answered once, so credentials that it refuses are being rotated
 }
 
