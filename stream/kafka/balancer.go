@@ -14,7 +14,7 @@ import (
 )
 
 // balancer is the stock cooperative-sticky balancer; beside balancing it carries each member's control address to the
-// group and tells the session its whole assignment, whatever callbacks come or do not come.
+// group and tells the session what it claims and its whole assignment, whatever callbacks come or do not come.
 //
 // With a view of the local stores, as processors have, it places by them too: each member tells the group how far its
 // stores are, and the leader's assignment tells each member what to follow (see place). Members of earlier builds say
@@ -22,14 +22,20 @@ import (
 type balancer struct {
 	kgo.GroupBalancer
 	address  string
-	assigned func(owned map[string][]int32, d duties)
+	session  membership
 	held     func() map[int32]int64 // nil: place without stores
 	standbys int
 	lag      int64 // see place
 }
 
-func newBalancer(address string, assigned func(map[string][]int32, duties)) *balancer {
-	return &balancer{GroupBalancer: kgo.CooperativeStickyBalancer(), address: address, assigned: assigned}
+// membership is told by the client itself what a member owns, partitions by topic.
+type membership interface {
+	claims(all map[string][]int32) // says the member that is about to join
+	synced(all map[string][]int32, d duties)
+}
+
+func newBalancer(address string, m membership) *balancer {
+	return &balancer{GroupBalancer: kgo.CooperativeStickyBalancer(), address: address, session: m}
 }
 
 // duties are what a member is to follow, as the leader's assignment says.
@@ -47,6 +53,7 @@ const (
 
 // JoinGroupMetadata implements kgo.GroupBalancer.
 func (b *balancer) JoinGroupMetadata(topics []string, current map[string][]int32, generation int32) []byte {
+	b.session.claims(current)
 	stock := b.GroupBalancer.JoinGroupMetadata(topics, current, generation)
 	m := kmsg.NewConsumerMemberMetadata()
 	if err := m.ReadFrom(stock); err != nil {
@@ -74,7 +81,7 @@ func (b *balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, e
 			d = duties{} // of another build; to follow nothing is always right
 		}
 	}
-	b.assigned(parsed, d)
+	b.session.synced(parsed, d)
 	return parsed, nil
 }
 

@@ -28,8 +28,8 @@ func TestGoldenUserData(t *testing.T) {
 	}
 	const address = "127.0.0.1:4711"
 	owned := map[string][]int32{"page": {0, 2}}
-	today := newBalancer(address, ignored)
-	placing := newBalancer(address, ignored)
+	today := newBalancer(address, ignored{})
+	placing := newBalancer(address, ignored{})
 	placing.held = func() map[int32]int64 { return map[int32]int64{0: 1200, 1: 7} }
 	for name, said := range map[string][]byte{"the first format": first, "today's format": today.JoinGroupMetadata([]string{"page"}, owned, 5),
 		"today's format, with stores": placing.JoinGroupMetadata([]string{"page"}, owned, 5)} {
@@ -51,15 +51,19 @@ func TestGoldenUserData(t *testing.T) {
 	}
 }
 
-func ignored(map[string][]int32, duties) {}
+// ignored is a session that wants to know nothing.
+type ignored struct{}
+
+func (ignored) claims(map[string][]int32)         {}
+func (ignored) synced(map[string][]int32, duties) {}
 
 // keeps: whoever leads, with the balancer of either format, leaves a member what it owns.
 func keeps(t *testing.T, name string, said []byte) {
 	t.Helper()
 	newcomer := kgo.CooperativeStickyBalancer().JoinGroupMetadata([]string{"page"}, nil, -1)
-	placing := newBalancer("", ignored)
+	placing := newBalancer("", ignored{})
 	placing.held = func() map[int32]int64 { return nil }
-	for leader, b := range map[string]kgo.GroupBalancer{"the first format": kgo.CooperativeStickyBalancer(), "today's format": newBalancer("", ignored),
+	for leader, b := range map[string]kgo.GroupBalancer{"the first format": kgo.CooperativeStickyBalancer(), "today's format": newBalancer("", ignored{}),
 		"today's format, with stores": placing} {
 		balancer, _, err := b.MemberBalancer([]kmsg.JoinGroupResponseMember{{MemberID: "a", ProtocolMetadata: said}, {MemberID: "b", ProtocolMetadata: newcomer}})
 		if err != nil {

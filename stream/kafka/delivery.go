@@ -105,7 +105,7 @@ func (d *Delivery) session(ctx context.Context) (err error) {
 	d.assign = newAssignment(rowsTopic(d.c.Topics.Flow), d.signal)
 	d.mu.Unlock()
 	opts := append(d.assign.groupOptions(d.c.Cluster.patience(), TargetGroup(d.c.Topics.Flow, d.c.Target), d.c.Instance,
-		newBalancer(d.c.ControlAddress, d.assign.synced)),
+		newBalancer(d.c.ControlAddress, d.assign)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if d.cl, err = d.c.Cluster.client(opts...); err != nil {
 		return err

@@ -128,7 +128,7 @@ func (n *Intake) leave(ctx context.Context) {
 func (n *Intake) join() (*kgo.GroupTransactSession, error) {
 	group := IntakeGroup(n.c.Topics.Flow)
 	// The options of a group that follows one topic serve, but for what they are told.
-	opts := append(newAssignment("", func() {}).groupOptions(n.c.Cluster.patience(), group, n.c.Instance, newBalancer(n.c.ControlAddress, n.at.synced)),
+	opts := append(newAssignment("", func() {}).groupOptions(n.c.Cluster.patience(), group, n.c.Instance, newBalancer(n.c.ControlAddress, n.at)),
 		kgo.ConsumeTopics(slices.Sorted(maps.Keys(n.c.Sources))...),
 		kgo.OnPartitionsAssigned(n.at.added),
 		kgo.OnPartitionsRevoked(n.at.removed),

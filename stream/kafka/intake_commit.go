@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -100,7 +101,7 @@ func sizeOf(r *stream.Record) int {
 func (n *Intake) offsets(b *batch) func(*kmsg.TxnOffsetCommitRequest) error {
 	return func(req *kmsg.TxnOffsetCommitRequest) error {
 		if !n.at.owns(b) {
-			return stream.Errorf(stream.Transient, n.op(), "partitions moved")
+			return fmt.Errorf("partitions left since they were read: %w", kerr.IllegalGeneration)
 		}
 		byTopic := map[string]int{}
 		req.Topics = nil

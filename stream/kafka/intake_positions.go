@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -59,6 +60,13 @@ func (a *positions) reset() {
 func (a *positions) own(tp topicPartition) {
 	a.epoch++
 	a.owned[tp] = &position{epoch: a.epoch, committed: -1, first: -1, next: -1}
+}
+
+// claims is told what the member says that it owns, before it asks to join (see assignment).
+func (a *positions) claims(all map[string][]int32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.owned, func(tp topicPartition, _ *position) bool { return !slices.Contains(all[tp.topic], tp.partition) })
 }
 
 // synced is told the whole assignment.

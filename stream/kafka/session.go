@@ -19,14 +19,14 @@ type committed struct {
 	metadata string
 }
 
-// assignment follows what a group member owns. The truth is what the last sync said: callbacks can be swallowed
-// (a transact session drops a second revoke before End), so the loop reconciles with this.
+// assignment follows what a group member owns. The truth is what it claims when it joins, and what the last sync said: callbacks can be
+// swallowed (a transact session drops a second revoke or loss before End), so the loop reconciles with this.
 type assignment struct {
 	mu      sync.Mutex
 	topic   string
 	joined  bool // the group has told this member what it owns
 	owned   map[int32]bool
-	epochs  map[int32]int       // raised each time a partition is handed to this member
+	epochs  map[int32]int       // raised each time a partition comes or goes
 	fetched map[int32]committed // of the current epoch
 	duties  duties
 	wake    func()
@@ -34,6 +34,26 @@ type assignment struct {
 
 func newAssignment(topic string, wake func()) *assignment {
 	return &assignment{topic: topic, owned: map[int32]bool{}, epochs: map[int32]int{}, fetched: map[int32]committed{}, wake: wake}
+}
+
+// claims is told what the member says that it owns, before it asks to join. What it does not name it has lost, and another member may have had
+// it since.
+func (a *assignment) claims(all map[string][]int32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for p := range a.owned {
+		if !slices.Contains(all[a.topic], p) {
+			a.drop(p)
+		}
+	}
+}
+
+// drop forgets a partition.
+func (a *assignment) drop(p int32) {
+	delete(a.owned, p)
+	delete(a.fetched, p)
+	a.epochs[p]++
+	a.wake()
 }
 
 // synced is told the whole assignment.
@@ -78,10 +98,8 @@ func (a *assignment) removed(_ context.Context, _ *kgo.Client, removed map[strin
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, p := range removed[a.topic] {
-		delete(a.owned, p)
-		delete(a.fetched, p)
+		a.drop(p)
 	}
-	a.wake()
 }
 
 // lost is told that the group has gone on without this member.
@@ -190,7 +208,7 @@ func (a *assignment) groupOptions(patience time.Duration, group, instance string
 
 // newSession joins the processors' group with a transactional producer.
 func (p *Processor) newSession(a *assignment) (*kgo.GroupTransactSession, error) {
-	b := newBalancer(p.c.ControlAddress, a.synced)
+	b := newBalancer(p.c.ControlAddress, a)
 	b.held, b.standbys, b.lag = p.held, p.c.Standbys, p.c.WarmLag
 	opts := append(a.groupOptions(p.c.Cluster.patience(), ProcessorGroup(p.c.Topics.Flow), p.c.Instance, b),
 		kgo.TransactionalID(p.c.TransactionalID),

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -190,9 +191,16 @@ func toKafka(topic string, partition int32, r *stream.Record) *kgo.Record {
 }
 
 // offsets states an offset for every partition of the transaction, also for those that read nothing: a transaction
-// without offsets is not fenced by the group's generation.
+// without offsets is not fenced by the group's generation. The generation in the request is that of now: where the member was lost and has joined
+// anew since the partition's state was restored, the group would take what another member may have done meanwhile.
 func (p *Processor) offsets(all []*written) func(*kmsg.TxnOffsetCommitRequest) error {
 	return func(req *kmsg.TxnOffsetCommitRequest) error {
+		current := p.assign.current()
+		for _, w := range all {
+			if r, ok := current[w.owned.id]; !ok || r.epoch != w.owned.epoch {
+				return fmt.Errorf("partition %d left since its state was restored: %w", w.owned.id, kerr.IllegalGeneration)
+			}
+		}
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
 		t.Topic = p.c.Topics.Source
 		for _, w := range all {
