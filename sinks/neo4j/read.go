@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"math"
+	"slices"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -35,6 +36,9 @@ func pages(ctx context.Context, tx txn, from string, f fields, where, returns st
 		if err != nil || len(page) == 0 {
 			return err
 		}
+		if page = slices.DeleteFunc(page, torn); len(page) == 0 {
+			continue
+		}
 		last := identities(page[len(page)-1:])[0]
 		a["document"], a["key"] = last.document, last.key
 		if err := each(page); err != nil {
@@ -42,6 +46,9 @@ func pages(ctx context.Context, tx txn, from string, f fields, where, returns st
 		}
 	}
 }
+
+// torn reports whether a node was deleted between the match and the reading of its properties: a reader sees other writers' commits as they come.
+func torn(row []any) bool { return row[0] == nil || row[1] == nil }
 
 // ReadRows reads a table in order of (document, key), bytewise. Of a derived table it compares what readers see with what the rows give: a
 // row whose node or relationship is not there is left out, and one whose properties were altered has the altered columns; where several rows are
@@ -74,20 +81,25 @@ func (s *Sink) ReadRows(ctx context.Context, name string, each func(stream.RowWr
 }
 
 func (d *derivation) readPage(ctx context.Context, t *table, page [][]any) ([]stream.RowWrite, error) {
-	rows := make([]stream.RowWrite, len(page))
-	for i, row := range page {
+	rows := make([]stream.RowWrite, 0, len(page))
+	for _, row := range page {
 		if !t.derived() {
 			p, _ := row[2].(map[string]any)
-			rows[i], _ = t.scanNode(p)
+			if p[documentKey] == nil {
+				continue // torn
+			}
+			r, _ := t.scanNode(p)
+			rows = append(rows, r)
 			continue
 		}
-		var err error
-		if rows[i], err = t.scanRow(row); err != nil {
+		r, err := t.scanRow(row)
+		if err != nil {
 			return nil, err
 		}
-		if rows[i].Columns, err = t.round(rows[i].Columns); err != nil {
+		if r.Columns, err = t.round(r.Columns); err != nil {
 			return nil, err
 		}
+		rows = append(rows, r)
 	}
 	if t.derived() {
 		return d.compared(ctx, t, rows)

@@ -3,6 +3,7 @@ package sinktest
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -11,6 +12,7 @@ import (
 // Invariant 5: a unit becomes visible whole.
 var atomicCases = []Case{
 	{"a reader never sees half a document", neverHalf},
+	{"a replaced row is gone with its batch", replacedIsGone},
 	{"a unit of 10,000 rows", func(t *testing.T, h Harness) {
 		w := start(t, h, chunks)
 		w.apply(unit(manyChunks(10_000, 1)...))
@@ -62,16 +64,11 @@ func neverHalf(t *testing.T, h Harness) {
 	if !h.Is.AtomicDocuments {
 		t.Skip("this kind of target shows a unit row by row")
 	}
-	const rounds = 30
-	w := start(t, h, chunks)
-	reader := open(t, h, chunks)
-	done, polled := make(chan struct{}), make(chan error, 1)
-	go func() { polled <- pollWhole(t, reader.sink, done) }()
-	for n := 1; n <= rounds; n++ {
-		w.apply(unit(documentOf(n)...))
-	}
-	close(done)
-	noError(t, <-polled, "poll")
+	last := int64(0)
+	watch(t, h, func(w *writer, n int) { w.apply(unit(documentOf(n)...)) }, func(rows []stream.RowWrite, _ int64) (err error) {
+		last, err = checkWhole(rows, last)
+		return err
+	})
 }
 
 // documentOf writes a document of 20 or 40 rows with the number n; rows that the round does not have are deleted.
@@ -85,22 +82,51 @@ func documentOf(n int) []stream.RowWrite {
 	return rows
 }
 
-func pollWhole(t *testing.T, sink stream.Sink, done <-chan struct{}) error {
-	last := int64(0)
-	for {
-		rows, err := readRows(t, sink, "chunks")
-		if err != nil {
-			return err
-		}
-		if last, err = checkWhole(rows, last); err != nil {
-			return err
-		}
-		select {
-		case <-done:
-			return nil
-		default:
-		}
+// replacedIsGone replaces a document's only row by one of another key, again and again, while a reader polls: what was replaced before it asks is
+// gone, and in a target that shows documents whole no replaced row is seen beside what replaces it.
+func replacedIsGone(t *testing.T, h Harness) {
+	if !h.Is.Deletes {
+		t.Skip("this kind of target deletes nothing")
 	}
+	key := func(n int) string { return fmt.Sprintf("%05d", n) }
+	replace := func(w *writer, n int) { w.apply(unit(del("chunks", "a", key(n-1)), chunk("a", key(n), n))) }
+	watch(t, h, replace, func(rows []stream.RowWrite, applied int64) error {
+		if h.Is.AtomicDocuments && len(rows) > 1 {
+			return fmt.Errorf("a reader saw %d rows at once, of which one replaces the other", len(rows))
+		}
+		for _, r := range rows {
+			if now := key(int(applied)); r.Key < now {
+				return fmt.Errorf("a reader saw row %q after row %q had replaced it", r.Key, now)
+			}
+		}
+		return nil
+	})
+}
+
+// watch applies 30 rounds, numbered from 1, while a reader of its own asks for the table again and again, the last time after all is applied.
+// check is given what the reader sees, and the round that was applied before it asked.
+func watch(t *testing.T, h Harness, round func(w *writer, n int), check func(rows []stream.RowWrite, applied int64) error) {
+	const rounds = 30
+	w := start(t, h, chunks)
+	reader := open(t, h, chunks)
+	var applied atomic.Int64
+	polled := make(chan error, 1)
+	go func() {
+		var err error
+		for before := int64(0); err == nil && before < rounds; {
+			before = applied.Load()
+			var rows []stream.RowWrite
+			if rows, err = readRows(t, reader.sink, "chunks"); err == nil {
+				err = check(rows, before)
+			}
+		}
+		polled <- err
+	}()
+	for n := 1; n <= rounds; n++ {
+		round(w, n)
+		applied.Store(int64(n))
+	}
+	noError(t, <-polled, "poll")
 }
 
 func checkWhole(rows []stream.RowWrite, last int64) (int64, error) {
