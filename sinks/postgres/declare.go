@@ -71,6 +71,9 @@ func (s *Sink) Open(ctx context.Context, flow, target string) ([]string, error) 
 		changed, err = s.declare(ctx, tx)
 		return err
 	})
+	if err == nil && len(changed) == 0 {
+		err = s.ensureIndexes(ctx)
+	}
 	return changed, classed(s.op("open"), err)
 }
 
@@ -154,7 +157,7 @@ WHERE n.nspname = $1 AND c.relname = $2)`, s.schema, name).Scan(&there)
 	return there, err
 }
 
-// create makes a table, its stage and its indexes, and records what they were made from.
+// create makes a table and its stage, and records what they were made from. Indexes come once it is filled.
 func (s *Sink) create(ctx context.Context, tx pgx.Tx, t *table) error {
 	const key = `_document text COLLATE "C" NOT NULL, _key text COLLATE "C" NOT NULL, _version bigint NOT NULL,
 _partition int NOT NULL, _lineage jsonb`
@@ -167,11 +170,6 @@ _partition int NOT NULL, _lineage jsonb`
 		"CREATE TABLE " + t.live.quoted + " (" + columns + primary,
 		"DROP TABLE IF EXISTS " + t.staged.quoted,
 		"CREATE TABLE " + t.staged.quoted + " (" + columns + ", _deleted boolean NOT NULL DEFAULT false" + primary,
-	}
-	for _, name := range t.hnsw {
-		c, _ := t.column(name)
-		sql = append(sql, fmt.Sprintf("CREATE INDEX %s ON %s USING hnsw (%s %s_cosine_ops)",
-			quote(indexName(t.name, name)), t.live.quoted, quote(name), c.sql))
 	}
 	if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(sql, ";\n")).ReadAll(); err != nil {
 		return fmt.Errorf("make table %q: %w", t.name, err)

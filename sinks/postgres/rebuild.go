@@ -92,7 +92,7 @@ func (s *Sink) StartRebuild(ctx context.Context, partition int32, end int64) err
 
 // Switch makes the stage's rows those of the partition (invariant 5: in one transaction), and ends the rebuild.
 func (s *Sink) Switch(ctx context.Context, partition int32, end int64) error {
-	return classed(s.op("end the rebuild of"), s.take(ctx, partition, step{move: finish, to: end}, func(tx pgx.Tx, epoch int64) error {
+	err := s.take(ctx, partition, step{move: finish, to: end}, func(tx pgx.Tx, epoch int64) error {
 		h, err := s.lockHeld(ctx, tx, partition, epoch)
 		if err != nil {
 			return err
@@ -102,7 +102,11 @@ func (s *Sink) Switch(ctx context.Context, partition int32, end int64) error {
 				"partition %d: the stage does not hold a rebuild up to offset %d", partition, end)
 		}
 		return s.switchAll(ctx, tx, partition, end, stream.Version{Generation: h.generation, Offset: end})
-	}))
+	})
+	if err == nil {
+		err = s.ensureIndexes(ctx)
+	}
+	return classed(s.op("end the rebuild of"), err)
 }
 
 func (s *Sink) switchAll(ctx context.Context, tx pgx.Tx, partition int32, end int64, before stream.Version) error {
@@ -151,7 +155,7 @@ AND (t._partition, t._version, t._lineage%s) IS DISTINCT FROM (excluded._partiti
 
 // Sweep deletes the partition's rows below a version that are not staged. Repeatable.
 func (s *Sink) Sweep(ctx context.Context, partition, partitions int32, before stream.Version) error {
-	return classed(s.op("sweep"), s.guarded(ctx, partition, func(tx pgx.Tx, _ held) error {
+	err := s.guarded(ctx, partition, func(tx pgx.Tx, _ held) error {
 		for _, t := range s.order {
 			_, err := tx.Exec(ctx, fmt.Sprintf(`DELETE FROM %s AS t WHERE t._partition %% $1 = $2 AND t._version < $3
 AND NOT EXISTS (SELECT 1 FROM %s AS s WHERE s._document = t._document AND s._key = t._key AND s._partition = $2 AND NOT s._deleted)`,
@@ -161,7 +165,11 @@ AND NOT EXISTS (SELECT 1 FROM %s AS s WHERE s._document = t._document AND s._key
 			}
 		}
 		return nil
-	}))
+	})
+	if err == nil {
+		err = s.ensureIndexes(ctx)
+	}
+	return classed(s.op("sweep"), err)
 }
 
 func (s *Sink) emptyStage(ctx context.Context, tx pgx.Tx, partition int32) error {

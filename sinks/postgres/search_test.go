@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -37,6 +39,10 @@ func TestHalfVectors(t *testing.T) {
 		n++
 		return nil
 	}))
+	if made, _ := s.indexes(t); made != 0 {
+		t.Errorf("%d HNSW indexes before the load is over", made)
+	}
+	must(t, sink.Sweep(ctx, 0, 1, stream.Version{}))
 	hits, err := sink.(stream.Searcher).Search(ctx, "halves", "v", half(one, 0), 200)
 	must(t, err)
 	if len(hits) != 120 || n != 121 || hits[0].Document != "000" {
@@ -47,12 +53,59 @@ func TestHalfVectors(t *testing.T) {
 			t.Fatalf("hit %d at %g after %g", i, hits[i].Distance, hits[i-1].Distance)
 		}
 	}
-	var indexed int
-	must(t, s.conn.QueryRow(ctx, "select count(*) from pg_indexes where schemaname = $1 and indexdef like '%USING hnsw%halfvec_cosine_ops%'",
-		s.name).Scan(&indexed))
-	if indexed != 1 {
-		t.Fatalf("%d HNSW indexes", indexed)
+	if made, usable := s.indexes(t); made != 1 || usable != 1 {
+		t.Fatalf("%d HNSW indexes, %d of them can be used", made, usable)
 	}
+}
+
+// indexes counts the HNSW indexes of the schema.
+func (s schema) indexes(t *testing.T) (made, usable int) {
+	t.Helper()
+	must(t, s.conn.QueryRow(t.Context(), `select count(*), count(*) filter (where indisvalid) from pg_index i join pg_class c on c.oid = i.indexrelid
+join pg_am a on a.oid = c.relam where a.amname = 'hnsw' and c.relnamespace = $1::text::regnamespace`, s.name).Scan(&made, &usable))
+	return made, usable
+}
+
+// TestIndexIsMadeAfterTheLoad: an HNSW index comes when a first pass or a rebuild is over, also when two ask at once; one that was left unfinished
+// is made anew by the next start, and none is made while a rebuild is under way.
+func TestIndexIsMadeAfterTheLoad(t *testing.T) {
+	ctx := t.Context()
+	s := newSchema(t)
+	table := with(tableOf("chunks", column("v", stream.VectorType(stream.F32, 2))), "hnsw", stream.ListOf(stream.StringOf("v")))
+	sink := s.sink(t, table)
+	begin(t, sink)
+	want := func(when string, want int) {
+		t.Helper()
+		if made, usable := s.indexes(t); made != want || usable != want {
+			t.Errorf("%s: %d HNSW indexes, of which %d can be used, want %d", when, made, usable, want)
+		}
+	}
+	row := func(document string) stream.RowWrite {
+		return stream.RowWrite{RowID: stream.RowID{Table: "chunks", Document: document}, Columns: []stream.Value{stream.VectorOf([]float32{1, 0})}}
+	}
+	must(t, sink.Apply(ctx, batch(0, row("a"))))
+	want("during the first pass", 0)
+	var group errgroup.Group
+	for range 4 {
+		group.Go(func() error { return sink.Sweep(ctx, 0, 1, stream.Version{}) })
+	}
+	must(t, group.Wait())
+	must(t, sink.Sweep(ctx, 0, 1, stream.Version{}))
+	want("after it", 1)
+
+	_, err := s.conn.Exec(ctx, "update pg_index set indisvalid = false where indrelid = $1::text::regclass and not indisprimary", s.id("chunks"))
+	must(t, err)
+	must(t, sink.Close())
+	open(t, sink)
+	want("after a start that finds an unfinished one", 1)
+
+	must(t, sink.Recreate(ctx, []string{"chunks"}))
+	open(t, sink)
+	want("during a rebuild", 0)
+	must(t, sink.Stage(ctx, batch(0, row("a"))))
+	want("before its end", 0)
+	must(t, sink.Switch(ctx, 0, 1))
+	want("after it", 1)
 }
 
 // TestRenamedTable: the setting `table` names the table in the database; the flow goes on with its own name.

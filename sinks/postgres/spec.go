@@ -20,7 +20,7 @@ func Spec() stream.SinkSpec {
 		TableSettings: []stream.Setting{
 			{Name: "table", Kind: stream.SettingString, Doc: "Name of the table in the database; the table's own name when absent."},
 			{Name: "hnsw", Kind: stream.SettingStrings,
-				Doc: "Vector columns that get an HNSW index for cosine distance (f32 up to 2000 dimensions, f16 up to 4000)."},
+				Doc: "Vector columns that get an HNSW index for cosine distance once the first load is over (f32 up to 2000 dimensions, f16 up to 4000)."},
 		},
 		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
 		New:        New,
