@@ -139,7 +139,8 @@ func takeTurns(t *testing.T, sink stream.Sink, turns int) error {
 		}
 		row := chunk(fmt.Sprintf("%03d", a.Next), "", int(a.Next))
 		err = sink.Apply(t.Context(), number(0, generation, a.Next, []stream.Unit{unit(row)}))
-		if err != nil && stream.KindOf(err) != stream.Fenced {
+		// Neither done nor refused: the outcome is not known, and taking the partition again tells.
+		if kind := stream.KindOf(err); err != nil && kind != stream.Fenced && kind != stream.Transient {
 			return err
 		}
 	}

@@ -119,6 +119,7 @@ func (s *Sink) classed(doing string, err error) error {
 	case isOne(err, tooLarge):
 		out.Kind, out.Err = stream.Usage, fmt.Errorf("%w; raise the topic's max.message.bytes (topics that Freshet creates have %d)", err, maxMessageBytes)
 	case errors.Is(err, kerr.InvalidReplicationFactor): // too few brokers are there now
+	case errors.Is(err, kerr.UnknownServerError): // trouble of the broker's own, as when another takes the partition while it commits
 	case isOne(err, unwilling):
 		out.Kind = stream.Usage
 	case errors.As(err, &answer) && !answer.Retriable && !errors.Is(err, kerr.TransactionAbortable) && !errors.Is(err, kerr.OperationNotAttempted):

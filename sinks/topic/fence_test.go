@@ -9,6 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/freshet-dev/freshet/sinks/topic"
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -102,6 +106,29 @@ func TestLostCommit(t *testing.T) {
 		t.Run("received", func(t *testing.T) { lostCommit(t, addr, true, 2, "second") })
 		t.Run("not received", func(t *testing.T) { lostCommit(t, addr, false, 1, "first") })
 	})
+}
+
+// TestBrokerInTrouble: a broker that does not say what became of a commit is asked again, as after a lost answer.
+func TestBrokerInTrouble(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	must(t, err)
+	t.Cleanup(broker.Close)
+	sink := newSpot(t, broker.ListenAddrs()[0], "json").opened(t, nil)
+	assigned(t, sink)
+	applied(t, sink, write(0, "first"))
+	broker.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
+		resp.ErrorCode = kerr.UnknownServerError.Code
+		return resp, nil, true
+	})
+	if err := sink.Apply(t.Context(), write(1, "second")); stream.KindOf(err) != stream.Transient {
+		t.Fatalf("a commit that the broker fails at: %v (kind %s)", err, stream.KindOf(err))
+	}
+	if held := assigned(t, sink); held.Next != 1 {
+		t.Fatalf("next is %d, want 1", held.Next)
+	}
+	applied(t, sink, write(1, "second"))
+	wantTitles(t, sink, "second")
 }
 
 func lostCommit(t *testing.T, addr string, arrives bool, next int64, shown string) {
