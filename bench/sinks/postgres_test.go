@@ -28,7 +28,7 @@ func postgresContest(t *testing.T, k kind) contest {
 	var oid uint32
 	must(t, conn.QueryRow(t.Context(), `select 'vector'::regtype::oid`).Scan(&oid))
 	conn.TypeMap().RegisterType(&pgtype.Type{Name: "vector", OID: oid, Codec: pgtype.ByteaCodec{}})
-	return contest{name: "postgres", size: size{2000, 6, 20_000}, sink: newSink(t, postgres.Spec(), settings(text("url", db.URL), text("schema", "guarded")), k),
+	return contest{size: size{2000, 6, 20_000}, sink: newSink(t, postgres.Spec(), settings(text("url", db.URL), text("schema", "guarded")), k),
 		same: copier(t, conn, k, "bare", true), columns: copier(t, conn, k, "bare_columns", false)}
 }
 

@@ -28,7 +28,7 @@ func qdrantContest(t *testing.T, k kind) contest {
 	client, err := qdrant.NewClient(&qdrant.Config{Host: at.Hostname(), Port: port, SkipCompatibilityCheck: true, PoolSize: 1})
 	must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
-	return contest{name: "qdrant", size: size{512, 6, 2048}, sink: newSink(t, qdrantsink.Spec(), settings(text("url", server.URL()), text("prefix", prefix)), k),
+	return contest{size: size{512, 6, 2048}, sink: newSink(t, qdrantsink.Spec(), settings(text("url", server.URL()), text("prefix", prefix)), k),
 		same: upserter(t, client, prefix+"bare", k, true), columns: upserter(t, client, prefix+"columns", k, false)}
 }
 

@@ -19,7 +19,7 @@ import (
 func sqliteContest(t *testing.T, k kind) contest {
 	t.Helper()
 	dir := t.TempDir()
-	return contest{name: "sqlite", size: size{2000, 6, 20_000}, sink: newSink(t, sqlite.Spec(), settings(text("path", filepath.Join(dir, "guarded.db"))), k),
+	return contest{size: size{2000, 6, 20_000}, sink: newSink(t, sqlite.Spec(), settings(text("path", filepath.Join(dir, "guarded.db"))), k),
 		same: inserter(t, filepath.Join(dir, "bare.db"), k, true), columns: inserter(t, filepath.Join(dir, "columns.db"), k, false)}
 }
 
