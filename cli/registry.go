@@ -7,6 +7,7 @@ import (
 	"github.com/freshet-dev/freshet/operators/parse"
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/sinks/lancedb"
 	"github.com/freshet-dev/freshet/sinks/neo4j"
 	"github.com/freshet-dev/freshet/sinks/opensearch"
 	"github.com/freshet-dev/freshet/sinks/postgres"
@@ -45,6 +46,7 @@ func registry() *flow.Registry {
 			"redis":      redis.Spec(),
 			"neo4j":      neo4j.Spec(),
 			"opensearch": opensearch.Spec(),
+			"lancedb":    lancedb.Spec(),
 			"topic":      topic.Spec(),
 			"webhook":    webhook.Spec(),
 		},

@@ -19,6 +19,7 @@ var (
 	redisComponent    = component{"redis", "7"}
 	neo4jComponent    = component{"neo4j", "5.26.30"}
 	openSearch        = component{"opensearch", "2.19.6"}
+	lanceComponent    = component{"lance", "14.0.2"}
 )
 
 // missing says that a component can't be started on this machine, and why.

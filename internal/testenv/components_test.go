@@ -13,7 +13,7 @@ func TestInstallerMakesTheVersionsThatAreStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []component{kafkaComponent, postgresComponent, connectComponent, debeziumComponent, qdrantComponent, redisComponent, neo4jComponent, openSearch} {
+	for _, c := range []component{kafkaComponent, postgresComponent, connectComponent, debeziumComponent, qdrantComponent, redisComponent, neo4jComponent, openSearch, lanceComponent} {
 		if line := fmt.Sprintf("\n  component %s %s ", c.name, c.version); !strings.Contains(string(text), line) {
 			t.Errorf("tools/components/install does not make %s %s", c.name, c.version)
 		}

@@ -23,6 +23,7 @@ var (
 	sharedRedis      shared[*RedisServer]
 	sharedNeo4j      shared[*Neo4jServer]
 	sharedOpenSearch shared[*OpenSearchServer]
+	sharedLance      shared[*LanceServer]
 )
 
 // SharedKafka returns the one broker of this package's tests, started by the first that asks. Don't stop it; take topic and
@@ -68,6 +69,13 @@ func SharedOpenSearch(t testing.TB) *OpenSearchServer {
 	return sharedOpenSearch.get(t, startOpenSearch)
 }
 
+// SharedLance returns the one server of this package's tests, started by the first that asks. Don't stop it; take a
+// namespace from Name.
+func SharedLance(t testing.TB) *LanceServer {
+	t.Helper()
+	return sharedLance.get(t, startLance)
+}
+
 func endShared() {
 	sharedKafka.end()
 	sharedPostgres.end()
@@ -75,6 +83,7 @@ func endShared() {
 	sharedRedis.end()
 	sharedNeo4j.end()
 	sharedOpenSearch.end()
+	sharedLance.end()
 }
 
 // shared is a component that is started once; a start that failed is not tried again.

@@ -35,6 +35,7 @@ type Guarantees struct {
 	Resolution time.Duration // timestamps are cut to it; 0: nanoseconds
 	NoNUL      bool          // strings that hold U+0000 are refused
 	MaxName    int           // bytes in the name of a table or column; 0: no limit below 200
+	MaxRow     int           // bytes of a row; 0: no limit below 3 MB
 }
 
 // Case is one promise of the contract.
