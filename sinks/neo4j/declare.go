@@ -3,7 +3,9 @@ package neo4j
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -72,6 +74,41 @@ func (s *Sink) open(ctx context.Context) (changed []string, err error) {
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
+	err = s.alone(ctx, stepLimit, func() error {
+		changed, err = s.declare(ctx)
+		return err
+	})
+	return changed, err
+}
+
+// alone runs work while no twin does: constraints that are made side by side wait for each other without an end, and what a twin has
+// made, and applied since, must not look as if it were absent. The lock is its own transaction's, since schema commands need transactions of
+// theirs; that is rolled back, as the server may refuse to commit one that is older than a constraint.
+//
+// No constraint makes the node one, since it would be made before there is a lock: twins that start at the same moment may each make a
+// node. All of them are locked, so of any two twins the one whose node came later locks the other's too.
+func (s *Sink) alone(ctx context.Context, limit time.Duration, work func() error) error {
+	if _, err := s.query(ctx, "MERGE (l:"+turnLabel+" {name: 'declarations'})", nil); err != nil {
+		return err
+	}
+	done := errors.New("done")
+	err := s.transact(ctx, limit, func(tx txn) error {
+		if _, err := tx.run(ctx, "MATCH (l:"+turnLabel+") WITH l ORDER BY elementId(l) SET l.locked = true", nil); err != nil {
+			return err
+		}
+		if err := work(); err != nil {
+			return err
+		}
+		return done
+	})
+	if errors.Is(err, done) {
+		return nil
+	}
+	return err
+}
+
+// declare makes what is absent and returns the tables that changed.
+func (s *Sink) declare(ctx context.Context) (changed []string, err error) {
 	c, err := s.catalog(ctx)
 	if err != nil {
 		return nil, err
@@ -82,9 +119,6 @@ func (s *Sink) open(ctx context.Context) (changed []string, err error) {
 	var sound []*table
 	err = s.transact(ctx, stepLimit, func(tx txn) error {
 		changed, sound = nil, nil
-		if err := lockDeclarations(ctx, tx); err != nil {
-			return err
-		}
 		records, err := s.records(ctx, tx)
 		if err != nil {
 			return err
@@ -117,11 +151,6 @@ func (s *Sink) open(ctx context.Context) (changed []string, err error) {
 	return changed, nil
 }
 
-func lockDeclarations(ctx context.Context, tx txn) error {
-	_, err := tx.run(ctx, "MERGE (l:"+lockLabel+" {name: 'declarations'}) SET l.locked = true", nil)
-	return err
-}
-
 // judge reports whether a table is as declared, or can be since the target has not begun; then its record is made. A table that isn't ours is an error.
 func (s *Sink) judge(ctx context.Context, tx txn, t *table, c catalog, records map[string]record, begun bool) (ready bool, err error) {
 	r, recorded := records[s.recordName(t)]
@@ -136,10 +165,8 @@ func (s *Sink) judge(ctx context.Context, tx txn, t *table, c catalog, records m
 	if err != nil {
 		return false, err
 	}
-	rules := t.rules()
-	there := recorded && (len(rules) == 0 || c.indexes[rules[0].name])
 	switch {
-	case recorded && r.declaration != is, !there && begun:
+	case recorded && r.declaration != is, !(recorded && c.has(t)) && begun:
 		return false, nil
 	case recorded:
 		return true, nil

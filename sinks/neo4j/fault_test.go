@@ -16,12 +16,35 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// link leads to the server, under TLS if it has a certificate, and can lose the answer to a commit.
+// link leads to the server, under TLS if it has a certificate. It can lose the answer to a commit, and hold a request back.
 type link struct {
 	listener net.Listener
 	server   string
 	cut      atomic.Bool // at the next commit
+	armed    atomic.Pointer[hold]
 	open     sync.Map
+}
+
+// hold is the next request that holds a text: it waits, once armed, until it is released.
+type hold struct {
+	text    []byte
+	held    chan struct{} // closed when the request is there
+	resume  chan struct{}
+	release func() // lets it go on
+}
+
+func (l *link) hold(text []byte) *hold {
+	h := &hold{text: text, held: make(chan struct{}), resume: make(chan struct{})}
+	h.release = sync.OnceFunc(func() { close(h.resume) })
+	l.armed.Store(h)
+	return h
+}
+
+func (l *link) wait(request []byte) {
+	if h := l.armed.Load(); h != nil && bytes.Contains(request, h.text) && l.armed.CompareAndSwap(h, nil) {
+		close(h.held)
+		<-h.resume
+	}
 }
 
 func newLink(t testing.TB, cert, key string) *link {
@@ -54,6 +77,11 @@ func newLink(t testing.TB, cert, key string) *link {
 }
 
 func (l *link) address() string { return l.listener.Addr().String() }
+
+// leads is the database as it is reached by the link.
+func (l *link) leads(d database) database {
+	return database{strings.Replace(d.url, l.server, l.address(), 1), d.client}
+}
 
 // end ends all connections.
 func (l *link) end() {
@@ -92,6 +120,7 @@ func (l *link) serve(client net.Conn) {
 		if bytes.Contains(buf[:n], commit) && l.cut.CompareAndSwap(true, false) {
 			lost.Store(true)
 		}
+		l.wait(buf[:n])
 		if _, failed := server.Write(buf[:n]); err != nil || failed != nil {
 			break
 		}
@@ -110,24 +139,18 @@ var commit = []byte{0, 2, 0xb0, 0x12, 0, 0}
 func TestLostCommit(t *testing.T) {
 	d := empty(t)
 	l := newLink(t, "", "")
-	server := testenv.SharedNeo4j(t)
-	sink, err := newSink("bolt://"+server.User()+":"+server.Password()+"@"+l.address(), graphTables()...)
-	must(t, err)
-	t.Cleanup(func() { must(t, sink.Close()) })
-	_, err = sink.Open(t.Context(), "graph", "kg")
-	must(t, err)
-	w := newWriter(t, sink, 0)
+	w := newWriter(t, openGraph(t, l.leads(d)), 0)
 	for i, document := range []string{"a", "b"} {
 		now := rows{}
 		now.put("entities", document, "e", "about", nil, i)
 		b := w.batch(w.unit(document, now))
 		l.cut.Store(true)
-		if kind := stream.KindOf(sink.Apply(t.Context(), b)); kind != stream.Transient {
+		if kind := stream.KindOf(w.sink.Apply(t.Context(), b)); kind != stream.Transient {
 			t.Fatalf("the lost commit is %s", kind)
 		}
 		if i == 0 {
-			must(t, sink.Apply(t.Context(), b))
-		} else if a, err := sink.Assign(t.Context(), 0, stream.Origin{}); err != nil || a.Next != w.next {
+			must(t, w.sink.Apply(t.Context(), b))
+		} else if a, err := w.sink.Assign(t.Context(), 0, stream.Origin{}); err != nil || a.Next != w.next {
 			t.Fatalf("taken again at %d (%v), want %d", a.Next, err, w.next)
 		}
 		d.want(t, w.documents)

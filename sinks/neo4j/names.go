@@ -19,6 +19,7 @@ const (
 	rowLabel   = ownPrefix + "row"   // a row of a table that is not simply nodes
 	stageLabel = ownPrefix + "stage" // a row of a rebuild under way
 	lockLabel  = ownPrefix + "lock"
+	turnLabel  = ownPrefix + "turn" // whose it is to make constraints and indexes
 )
 
 // Properties of nodes and relationships that are not columns.

@@ -5,30 +5,53 @@ import (
 	"fmt"
 )
 
-// Recreate makes the named tables anew. First, in one transaction, every partition of the target gets a new epoch, which shuts out writers of the
-// old declaration, and a rebuild up to the offset it had reached; the tables are noted as not made. Then their data goes in pieces, and last they
-// are noted as made: a crash in between leaves them changed for the next Open.
+// Recreate makes the named tables anew, but for those that a twin has made meanwhile. First, in one transaction, every partition of the target gets a
+// new epoch, which shuts out writers of the old declaration, and a rebuild up to the offset it had reached; the tables are noted as not made. Then
+// their data goes in pieces, and last they are noted as made: a crash in between leaves them changed for the next Open.
 func (s *Sink) Recreate(ctx context.Context, names []string) error {
-	var tables []*table
-	for _, name := range names {
-		t, err := s.known(name)
-		if err != nil {
+	err := s.alone(ctx, longLimit, func() error {
+		tables, err := s.unsound(ctx, names)
+		if err != nil || len(tables) == 0 {
 			return err
 		}
-		tables = append(tables, t)
-	}
-	err := s.transact(ctx, longLimit, func(tx txn) error {
-		if err := lockDeclarations(ctx, tx); err != nil {
+		if err := s.transact(ctx, longLimit, func(tx txn) error { return s.unmake(ctx, tx, tables) }); err != nil {
 			return err
 		}
-		return s.unmake(ctx, tx, tables)
+		for _, t := range tables {
+			if err := s.remake(ctx, t); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	for _, t := range tables {
-		if err == nil {
-			err = s.remake(ctx, t)
+	return s.classed(s.op("make tables anew in"), err)
+}
+
+// unsound are those of the named tables that are not as declared.
+func (s *Sink) unsound(ctx context.Context, names []string) (tables []*table, err error) {
+	c, err := s.catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var records map[string]record
+	err = s.transact(ctx, stepLimit, func(tx txn) error {
+		records, err = s.records(ctx, tx)
+		return err
+	})
+	for _, name := range names {
+		t, failure := s.known(name)
+		if failure != nil {
+			return nil, failure
+		}
+		is, failure := t.declaration()
+		if failure != nil {
+			return nil, failure
+		}
+		if records[s.recordName(t)].declaration != is || !c.has(t) {
+			tables = append(tables, t)
 		}
 	}
-	return s.classed(s.op("make tables anew in"), err)
+	return tables, err
 }
 
 // unmake notes that the tables are not made, and that every partition is to be read again, with an empty stage.

@@ -109,6 +109,12 @@ func (s *Sink) ensure(ctx context.Context, c catalog, rules []rule) error {
 	return err
 }
 
+// has reports whether a table's constraint is there; tables of relationships have none.
+func (c catalog) has(t *table) bool {
+	rules := t.rules()
+	return len(rules) == 0 || c.indexes[rules[0].name]
+}
+
 // foreign names the constraints over a table's label that are not ours: they may refuse what the flow writes.
 func (c catalog) foreign(t *table) []string {
 	var names []string
