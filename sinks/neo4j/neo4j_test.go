@@ -1,6 +1,7 @@
 package neo4j_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -14,7 +15,13 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "15"); err != nil { // each has some hundred transactions, and declares its tables anew
+		panic(err)
+	}
+	flag.Parse()
+	os.Exit(testenv.Main(m))
+}
 
 func TestContract(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Harness { return empty(t).harness() })
