@@ -16,12 +16,12 @@ const indexLock = declareLock + 1
 // under way. It is called when a first pass or a rebuild is over, since the rows of a load go into a table without one many times faster; and at a
 // start, in case the call then failed. Meanwhile the table is read and written as ever. While another process is at it, nothing is done.
 func (s *Sink) ensureIndexes(ctx context.Context) error {
-	if loaded, err := s.loaded(ctx); err != nil || !loaded {
-		return err
-	}
 	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		absent, err := s.absentIndexes(ctx, conn)
 		if err != nil || len(absent) == 0 {
+			return err
+		}
+		if loaded, err := s.loaded(ctx, conn); err != nil || !loaded {
 			return err
 		}
 		var mine bool
@@ -81,8 +81,8 @@ func (x index) make(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // loaded reports whether rows were applied and no rebuild is under way.
-func (s *Sink) loaded(ctx context.Context) (yes bool, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT coalesce(bool_or(next > 0), false) AND coalesce(bool_and(rebuild_end IS NULL), false) FROM `+s.offsets()+`
+func (s *Sink) loaded(ctx context.Context, conn *pgxpool.Conn) (yes bool, err error) {
+	err = conn.QueryRow(ctx, `SELECT coalesce(bool_or(next > 0), false) AND coalesce(bool_and(rebuild_end IS NULL), false) FROM `+s.offsets()+`
 WHERE flow = $1 AND target = $2`, s.flow, s.target).Scan(&yes)
 	return yes, err
 }
