@@ -1,11 +1,14 @@
 package qdrant
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/qdrant/go-client/qdrant"
 	"pgregory.net/rapid"
 )
 
@@ -51,4 +54,24 @@ func TestEscapes(t *testing.T) {
 			r.Fatalf("%q becomes %q", name, got)
 		}
 	})
+}
+
+// TestOwnIndexes: what the sink's conditions need on a strict server is made there, and nothing but the tombstones' index elsewhere.
+func TestOwnIndexes(t *testing.T) {
+	yes, no := qdrant.PtrOf(true), qdrant.PtrOf(false)
+	all := []string{"_at", "_deleted", "_epoch", "_partition", "_version"}
+	for name, c := range map[string]struct {
+		strict *qdrant.StrictModeConfig
+		want   []string
+	}{
+		"none":                    {nil, []string{"_deleted"}},
+		"off":                     {&qdrant.StrictModeConfig{Enabled: no, UnindexedFilteringUpdate: no}, []string{"_deleted"}},
+		"on, and about sizes":     {&qdrant.StrictModeConfig{Enabled: yes, UnindexedFilteringUpdate: yes}, []string{"_deleted"}},
+		"refuses it to changes":   {&qdrant.StrictModeConfig{Enabled: yes, UnindexedFilteringUpdate: no}, all},
+		"refuses it to searching": {&qdrant.StrictModeConfig{Enabled: yes, UnindexedFilteringRetrieve: no}, all},
+	} {
+		if got := slices.Sorted(maps.Keys(ownIndexes(c.strict))); !slices.Equal(got, c.want) {
+			t.Errorf("strict mode %s: indexes %q, want %q", name, got, c.want)
+		}
+	}
 }

@@ -13,10 +13,19 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// ownIndexes are what writes and collections filter by. Each costs some of the rate of writing, but Qdrant Cloud refuses filters
-// without one (strict mode).
-var ownIndexes = map[string]qdrant.FieldType{versionKey: qdrant.FieldType_FieldTypeInteger, epochKey: qdrant.FieldType_FieldTypeInteger,
-	partitionKey: qdrant.FieldType_FieldTypeInteger, atKey: qdrant.FieldType_FieldTypeInteger, deletedKey: qdrant.FieldType_FieldTypeBool}
+// ownIndexes are the payload indexes of a new collection for this sink's own conditions. That of tombstones is small, and finds those to
+// collect. The others cost a quarter of the rate of writing and serve what is rare, so they are made only where the server refuses
+// conditions without them: its strict mode, on by default in Qdrant Cloud.
+func ownIndexes(strict *qdrant.StrictModeConfig) map[string]qdrant.FieldType {
+	own := map[string]qdrant.FieldType{deletedKey: qdrant.FieldType_FieldTypeBool}
+	if refuses := func(allowed *bool) bool { return allowed != nil && !*allowed }; strict.GetEnabled() &&
+		(refuses(strict.UnindexedFilteringRetrieve) || refuses(strict.UnindexedFilteringUpdate)) {
+		for _, key := range []string{versionKey, epochKey, partitionKey, atKey} {
+			own[key] = qdrant.FieldType_FieldTypeInteger
+		}
+	}
+	return own
+}
 
 // Shape describes a collection: its vectors and payload indexes. What only tunes it, a server may change. See guard.Tables.
 func (s *store) Shape(ctx context.Context, name string) (shape string, exists bool, err error) {
@@ -73,7 +82,11 @@ func (s *store) Create(ctx context.Context, kept guard.Table) error {
 	if err := s.createCollection(ctx, t.creation()); err != nil {
 		return err
 	}
-	for _, indexes := range []map[string]qdrant.FieldType{ownIndexes, t.indexes} {
+	info, err := s.client.GetCollectionInfo(ctx, t.collection)
+	if err != nil {
+		return classed("look at a collection", err)
+	}
+	for _, indexes := range []map[string]qdrant.FieldType{ownIndexes(info.GetConfig().GetStrictModeConfig()), t.indexes} {
 		for _, key := range slices.Sorted(maps.Keys(indexes)) {
 			if err := s.createIndex(ctx, t.collection, key, indexes[key]); err != nil {
 				return err

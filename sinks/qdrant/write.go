@@ -103,8 +103,8 @@ func (s *store) Collect(ctx context.Context, name string, in guard.Range, before
 	if in.Modulo > 0 {
 		return stream.Errorf(stream.Internal, "qdrant: collect tombstones", "of several partitions at once")
 	}
-	old := append(conditions(in), qdrant.NewRange(atKey, &qdrant.Range{Lt: exactly(before.UnixMilli())}))
+	old := append(conditions(in), qdrant.NewMatchBool(deletedKey, true), qdrant.NewRange(atKey, &qdrant.Range{Lt: exactly(before.UnixMilli())}))
 	_, err = s.client.Delete(ctx, &qdrant.DeletePoints{CollectionName: t.collection, Wait: qdrant.PtrOf(true), Ordering: strong(),
-		Points: qdrant.NewPointsSelectorFilter(&qdrant.Filter{Must: old, MustNot: []*qdrant.Condition{qdrant.NewIsEmpty(deletedKey)}})})
+		Points: qdrant.NewPointsSelectorFilter(&qdrant.Filter{Must: old})})
 	return classed("collect tombstones", err)
 }
