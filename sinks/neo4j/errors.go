@@ -35,6 +35,7 @@ func (s *Sink) classed(op string, err error) error {
 func (s *Sink) classify(err error) (kind stream.ErrorKind, advice string) {
 	var refusal *neo4j.Neo4jError
 	var lost *lostAnswer
+	var misused *neo4j.UsageError
 	switch {
 	case errors.Is(err, errFenced):
 		return stream.Fenced, ""
@@ -42,17 +43,19 @@ func (s *Sink) classify(err error) (kind stream.ErrorKind, advice string) {
 		return s.classifyRefusal(refusal)
 	case errors.As(err, &lost), isOutage(err):
 		return stream.Transient, ""
-	case neo4j.IsUsageError(err):
+	case errors.As(err, &misused):
 		return stream.Usage, "check the setting url"
 	}
 	return stream.Internal, ""
 }
 
-// isOutage reports whether err is about reaching the server rather than about what was asked of it.
+// isOutage reports whether err is about reaching the server rather than about what was asked of it. The driver's own tests of its errors
+// don't look into wrapped ones.
 func isOutage(err error) bool {
+	var unreached *neo4j.ConnectivityError
 	var network net.Error
 	var number syscall.Errno
-	return neo4j.IsConnectivityError(err) || neo4j.IsRetryable(err) || errors.As(err, &network) || errors.As(err, &number) ||
+	return errors.As(err, &unreached) || neo4j.IsRetryable(err) || errors.As(err, &network) || errors.As(err, &number) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
