@@ -12,7 +12,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: ## build the static binary bin/freshet
-	$(GO) build -trimpath -ldflags='-s -w' -o bin/freshet ./cmd/freshet
+	$(GO) build -trimpath -tags minicore_disabled -ldflags='-s -w' -o bin/freshet ./cmd/freshet
 
 demo: build ## index this repository's own documents, edit one, and search them; under a minute, no service needed
 	examples/demo.sh

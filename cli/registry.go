@@ -13,6 +13,7 @@ import (
 	"github.com/freshet-dev/freshet/sinks/postgres"
 	"github.com/freshet-dev/freshet/sinks/qdrant"
 	"github.com/freshet-dev/freshet/sinks/redis"
+	"github.com/freshet-dev/freshet/sinks/snowflake"
 	"github.com/freshet-dev/freshet/sinks/sqlite"
 	"github.com/freshet-dev/freshet/sinks/topic"
 	"github.com/freshet-dev/freshet/sinks/webhook"
@@ -47,6 +48,7 @@ func registry() *flow.Registry {
 			"neo4j":      neo4j.Spec(),
 			"opensearch": opensearch.Spec(),
 			"lancedb":    lancedb.Spec(),
+			"snowflake":  snowflake.Spec(),
 			"topic":      topic.Spec(),
 			"webhook":    webhook.Spec(),
 		},

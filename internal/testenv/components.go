@@ -20,6 +20,7 @@ var (
 	neo4jComponent    = component{"neo4j", "5.26.30"}
 	openSearch        = component{"opensearch", "2.19.6"}
 	lanceComponent    = component{"lance", "14.0.2"}
+	fakesnowComponent = component{"fakesnow", "0.12.1"}
 )
 
 // missing says that a component can't be started on this machine, and why.
@@ -48,6 +49,16 @@ func (c component) jars() (java, classPath string, err error) {
 	}
 	dir, err := c.dir()
 	return java, filepath.Join(dir, "lib", "*"), err
+}
+
+// python finds the interpreter that tools/components/install unpacked the component's packages for.
+func (c component) python() (string, error) {
+	for _, name := range []string{"python3.11", "python3"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", &missing{c.name, "no python3 in PATH (3.11 or later)"}
 }
 
 // cacheDir returns FRESHET_CACHE, or freshet below the user's cache directory.

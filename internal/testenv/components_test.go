@@ -13,7 +13,8 @@ func TestInstallerMakesTheVersionsThatAreStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []component{kafkaComponent, postgresComponent, connectComponent, debeziumComponent, qdrantComponent, redisComponent, neo4jComponent, openSearch, lanceComponent} {
+	for _, c := range []component{kafkaComponent, postgresComponent, connectComponent, debeziumComponent, qdrantComponent, redisComponent, neo4jComponent, openSearch,
+		lanceComponent, fakesnowComponent} {
 		if line := fmt.Sprintf("\n  component %s %s ", c.name, c.version); !strings.Contains(string(text), line) {
 			t.Errorf("tools/components/install does not make %s %s", c.name, c.version)
 		}

@@ -104,7 +104,7 @@ func (s *LanceServer) python(ctx context.Context, name string, script []byte, mo
 	if err != nil {
 		return nil, err
 	}
-	python, err := findPython(lanceComponent)
+	python, err := lanceComponent.python()
 	if err != nil {
 		return nil, err
 	}

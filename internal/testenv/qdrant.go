@@ -121,7 +121,7 @@ func (s *QdrantServer) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	python, err := findPython(qdrantComponent)
+	python, err := qdrantComponent.python()
 	if err != nil {
 		return err
 	}
@@ -153,14 +153,4 @@ func (s *QdrantServer) answers(ctx context.Context) error {
 		return err
 	}
 	return conn.Close()
-}
-
-// findPython finds the interpreter that tools/components/install unpacked a component's packages for.
-func findPython(of component) (string, error) {
-	for _, name := range []string{"python3.11", "python3"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", &missing{of.name, "no python3 in PATH (3.11 or later)"}
 }

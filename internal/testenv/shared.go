@@ -24,6 +24,7 @@ var (
 	sharedNeo4j      shared[*Neo4jServer]
 	sharedOpenSearch shared[*OpenSearchServer]
 	sharedLance      shared[*LanceServer]
+	sharedSnowflake  shared[*SnowflakeServer]
 )
 
 // SharedKafka returns the one broker of this package's tests, started by the first that asks. Don't stop it; take topic and
@@ -76,6 +77,13 @@ func SharedLance(t testing.TB) *LanceServer {
 	return sharedLance.get(t, startLance)
 }
 
+// SharedSnowflake returns the one emulator of this package's tests, started by the first that asks, with its databases in memory. Don't stop it;
+// take a schema from Name.
+func SharedSnowflake(t testing.TB) *SnowflakeServer {
+	t.Helper()
+	return sharedSnowflake.get(t, func(ctx context.Context) (*SnowflakeServer, error) { return startSnowflake(ctx, SnowflakeOptions{}) })
+}
+
 func endShared() {
 	sharedKafka.end()
 	sharedPostgres.end()
@@ -84,6 +92,7 @@ func endShared() {
 	sharedNeo4j.end()
 	sharedOpenSearch.end()
 	sharedLance.end()
+	sharedSnowflake.end()
 }
 
 // shared is a component that is started once; a start that failed is not tried again.

@@ -1,5 +1,5 @@
 // Package testenv starts real components for tests and benchmarks: a Kafka broker, a Postgres server with pgvector, Qdrant's engine, a
-// Redis server, a Neo4j server, an OpenSearch node, a Lance server, a Kafka Connect worker with Debezium.
+// Redis server, a Neo4j server, an OpenSearch node, a Lance server, an emulator of Snowflake, a Kafka Connect worker with Debezium.
 //
 // It upholds:
 //   - What a test starts ends with the test: every process is our own child, stopped by its process ID, and killed by
