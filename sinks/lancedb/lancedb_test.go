@@ -1,21 +1,15 @@
 package lancedb_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/freshet-dev/freshet/internal/testenv"
 	"github.com/freshet-dev/freshet/sinks/lancedb"
@@ -43,66 +37,33 @@ func newPlace(t testing.TB) place {
 	return place{testenv.SharedLance(t).URL(), testenv.Name(t)}
 }
 
-// send sends a request as any client can, and returns the answer; one that is refused fails the test.
-func (p place) send(t testing.TB, path, form string, body []byte) []byte {
-	t.Helper()
-	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, p.url+"/v1/"+path, bytes.NewReader(body))
-	must(t, err)
-	request.Header.Set("Content-Type", form)
-	answer, err := http.DefaultClient.Do(request)
-	must(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	must(t, err)
-	if answer.StatusCode >= 300 {
-		t.Fatalf("%s gives %s", path, text)
-	}
-	return text
+// table is a table whose name needs no escapes, as any client sees it.
+func (p place) table(name string) testenv.LanceTable {
+	return testenv.LanceTableAt(p.url, p.namespace+"$"+name)
 }
 
 // ask asks something of a table in JSON.
 func (p place) ask(t testing.TB, table, action string, body any) []byte {
 	t.Helper()
-	text, err := json.Marshal(body)
+	text, err := p.table(table).Ask(context.WithoutCancel(t.Context()), action, body)
 	must(t, err)
-	return p.send(t, p.path(table)+"/"+action, "application/json", text)
+	return text
 }
-
-// path leads to a table whose name needs no escapes.
-func (p place) path(table string) string { return "table/" + p.namespace + "$" + table }
 
 // fields are parts of a request in JSON.
 type fields map[string]any
 
-// query returns the rows that meet a condition in SQL, as any client sees them: each as JSON.
+// query returns the rows that meet a condition in SQL, as any client sees them.
 func (p place) query(t testing.TB, table, filter string) (rows []fields) {
 	t.Helper()
-	body := p.ask(t, table, "query", fields{"k": 100_000, "vector": fields{"single_vector": []int{}}, "filter": filter})
-	file, err := ipc.NewFileReader(bytes.NewReader(body))
+	found, err := p.table(table).Query(t.Context(), filter)
 	must(t, err)
-	defer file.Close()
-	for n := range file.NumRecords() {
-		batch, err := file.RecordBatchAt(n)
-		must(t, err)
-		text, err := array.RecordToStructArray(batch).MarshalJSON()
-		must(t, err)
-		var some []fields
-		must(t, json.Unmarshal(text, &some))
-		rows = append(rows, some...)
+	for _, text := range found {
+		var row fields
+		must(t, json.Unmarshal(text, &row))
+		rows = append(rows, row)
 	}
 	return rows
-}
-
-// makeForeign makes a table as a stranger would.
-func (p place) makeForeign(t testing.TB, table string) {
-	t.Helper()
-	p.send(t, "namespace/"+p.namespace+"/create", "application/json", []byte("{}"))
-	schema := arrow.NewSchema([]arrow.Field{{Name: "title", Type: arrow.BinaryTypes.String, Nullable: true}}, nil)
-	var b bytes.Buffer
-	w := ipc.NewWriter(&b, ipc.WithSchema(schema))
-	must(t, w.Write(array.NewRecordBuilder(memory.DefaultAllocator, schema).NewRecordBatch()))
-	must(t, w.Close())
-	p.send(t, p.path(table)+"/create", "application/vnd.apache.arrow.stream", b.Bytes())
 }
 
 func (p place) settings(more ...stream.Entry) stream.Settings {
@@ -119,8 +80,11 @@ func (p place) sink(tables []stream.TargetTable, more ...stream.Entry) (stream.S
 
 func (p place) harness() sinktest.Harness {
 	return sinktest.Harness{
-		New:         func(tables []stream.TargetTable) (stream.Sink, error) { return p.sink(tables) },
-		MakeForeign: func(t *testing.T, table string) { p.makeForeign(t, table) },
+		New: func(tables []stream.TargetTable) (stream.Sink, error) { return p.sink(tables) },
+		MakeForeign: func(t *testing.T, table string) {
+			schema := arrow.NewSchema([]arrow.Field{{Name: "title", Type: arrow.BinaryTypes.String, Nullable: true}}, nil)
+			must(t, p.table(table).Create(t.Context(), schema))
+		},
 		Alter: func(t *testing.T, table string) {
 			p.ask(t, table, "add_columns", fields{"new_columns": []fields{{"name": "remark", "expression": "CAST(NULL AS STRING)"}}})
 		},
