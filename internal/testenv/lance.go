@@ -62,6 +62,21 @@ func (s *LanceServer) Compact(t testing.TB) {
 	}
 }
 
+// KeepCompact has a process compact the tables every few seconds until the test ends: without, each commit is slower than the one before.
+func (s *LanceServer) KeepCompact(t testing.TB) {
+	t.Helper()
+	cmd, err := s.python(context.WithoutCancel(t.Context()), "compact.py", lanceCompact, "3")
+	must(t, err)
+	p, err := launch(cmd, "compact", s.dir)
+	must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(p.tail())
+		}
+		p.kill()
+	})
+}
+
 func (s *LanceServer) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *LanceServer) close() {

@@ -17,7 +17,7 @@ var (
 	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them. The webhook's
 	// receiver is to be killed by TestKills too, once that was run.
 	fenced = append(every[:len(every):len(every)], newTopic, newWebhook)
-	heavy  = []maker{newNeo4j, newOpenSearch}
+	heavy  = []maker{newNeo4j, newOpenSearch, newLance}
 )
 
 // maker makes a rig's target of one kind, and ends with the rig's test.

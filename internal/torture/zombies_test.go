@@ -20,7 +20,7 @@ func TestZombies(t *testing.T) { zombiesOf(t, fenced) }
 func TestZombiesOfHeavyServers(t *testing.T) { zombiesOf(t, heavy) }
 
 func zombiesOf(t *testing.T, kinds []maker) {
-	r := newRig(t, 2*time.Second, kinds, testenv.SharedKafka(t))
+	r := newRig(t, span("FRESHET_SESSION", 2*time.Second), kinds, testenv.SharedKafka(t))
 	_, seed := chance(t)
 	n := number("FRESHET_ZOMBIES", 20)
 	processor := r.replica(t, 0, "process")
