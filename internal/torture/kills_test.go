@@ -126,7 +126,7 @@ func (m *torment) server() {
 func TestKills(t *testing.T) {
 	r := newRig(t, 5*time.Second, every, testenv.Kafka(t, testenv.KafkaOptions{}))
 	kills := number("FRESHET_KILLS", 60) * 3 / 4
-	m := r.torment(t, kills, 12)
+	m := r.torment(t, 200, func(m *torment) { m.scatter(kills, 12) })
 	for _, point := range append(points, "F14") {
 		if kills >= 45 && m.counts[point] == 0 {
 			t.Errorf("nobody was killed at %s", point)
@@ -143,20 +143,72 @@ func TestKills(t *testing.T) {
 func TestKillsOfBrokers(t *testing.T) {
 	r := newRig(t, 5*time.Second, every, testenv.KafkaCluster(t, testenv.KafkaOptions{})...)
 	kills := number("FRESHET_KILLS", 60)
-	r.torment(t, kills-kills*3/4, 4)
+	r.torment(t, 200, func(m *torment) { m.scatter(kills-kills*3/4, 4) })
 }
 
-// torment kills replicas, and after every so many of them a broker; then it compares.
-func (r *rig) torment(t *testing.T, kills, brokerEvery int) *torment {
+// TestKillsOfServers is for the targets that TestKills leaves out: each one's server is killed in turn, and then a replica before or after a write.
+func TestKillsOfServers(t *testing.T) {
+	r := newRig(t, 5*time.Second, append([]maker{newTopic}, heavy...), testenv.SharedKafka(t))
+	rounds := number("FRESHET_SERVER_KILLS", 2)
+	r.torment(t, 30, func(m *torment) {
+		for n := range rounds {
+			for _, v := range m.targets {
+				if s, ok := v.(server); ok {
+					s.restart(t)
+					m.counts["server of "+v.name()]++
+					m.goesOn(v)
+				}
+			}
+			m.atPoint([]string{"S1", "S3"}[n%2])
+		}
+	})
+	r.compare(t)
+}
+
+// torment lets fn bring faults over three replicas and their targets while rate changes a second are made; then it compares.
+func (r *rig) torment(t *testing.T, rate int, fn func(*torment)) *torment {
 	t.Helper()
 	random, seed := chance(t)
 	r.three(t)
 	m := &torment{rig: r, t: t, random: random, counts: map[string]int{}}
-	l := newLoad(t, r, seed, 60, 6, 200)
+	l := newLoad(t, r, seed, 60, 6, rate)
 	b := r.begin(t, l)
 	r.until(t, "documents are there", func(ctx context.Context) bool { return r.committed(ctx) > 500 })
+	fn(m)
+	r.moves(t)
+	b.quiet()
+	r.settle(t)
+	b.close()
+	r.check(t, b)
+	t.Logf("%d kills %v; %d replicas gave up while brokers were down; %d changes", m.kills, m.counts, r.excused, l.sent.Load())
+	return m
+}
+
+// goesOn waits until a target takes more than it has.
+func (m *torment) goesOn(v target) {
+	m.t.Helper()
+	sum := func(ctx context.Context) (n int64, ok bool) {
+		at, err := v.applied(ctx)
+		for _, next := range at {
+			n += next
+		}
+		return n, err == nil
+	}
+	before, known := sum(m.t.Context())
+	m.until(m.t, "writes of "+v.name(), func(ctx context.Context) bool {
+		now, ok := sum(ctx)
+		if ok && !known {
+			before, known = now, true
+		}
+		return ok && now > before
+	})
+}
+
+// scatter kills replicas, and after every so many of them a broker.
+func (m *torment) scatter(kills, brokerEvery int) {
+	m.t.Helper()
 	named := append([]string(nil), points...)
-	random.Shuffle(len(named), func(i, j int) { named[i], named[j] = named[j], named[i] })
+	m.random.Shuffle(len(named), func(i, j int) { named[i], named[j] = named[j], named[i] })
 	for turn := 0; m.kills < kills; turn++ {
 		switch {
 		case turn%brokerEvery == brokerEvery-1:
@@ -174,13 +226,6 @@ func (r *rig) torment(t *testing.T, kills, brokerEvery int) *torment {
 			m.anyMoment()
 		}
 	}
-	r.moves(t)
-	b.quiet()
-	r.settle(t)
-	b.close()
-	r.check(t, b)
-	t.Logf("%d kills %v; %d replicas gave up while brokers were down; %d changes", m.kills, m.counts, r.excused, l.sent.Load())
-	return m
 }
 
 // compare runs the same changes through a flow that nobody interrupts.

@@ -13,10 +13,9 @@ import (
 // docs/reliability.md, and run TestZombies and TestKills ten times.
 var (
 	swift = []maker{newPostgres, newSQLite, newGuarded}
-	every = append(swift[:len(swift):len(swift)], newQdrant, newRedis)
-	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them. The webhook's
-	// receiver is to be killed by TestKills too, once that was run.
-	fenced = append(every[:len(every):len(every)], newTopic, newWebhook)
+	every = append(swift[:len(swift):len(swift)], newQdrant, newRedis, newWebhook)
+	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them.
+	fenced = append(every[:len(every):len(every)], newTopic)
 	heavy  = []maker{newNeo4j, newOpenSearch, newLance}
 )
 
