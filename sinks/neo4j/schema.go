@@ -8,7 +8,10 @@ import (
 )
 
 // rule is a constraint or an index of ours, by its name.
-type rule struct{ name, create string }
+type rule struct {
+	name, create string
+	constraint   bool
+}
 
 // Bookkeeping. A pattern over several properties is found by an index only when the index begins with what is given.
 var bookkeeping = []rule{
@@ -25,12 +28,16 @@ var bookkeeping = []rule{
 
 func distinct(label string, properties ...string) rule {
 	name := label + "_is_unique"
-	return rule{name, "CREATE CONSTRAINT " + name + " IF NOT EXISTS FOR (n:" + quote(label) + ") REQUIRE (" + listed(properties) + ") IS UNIQUE"}
+	return constraint(name, label, properties)
+}
+
+func constraint(name, label string, properties []string) rule {
+	return rule{name, "CREATE CONSTRAINT " + name + " IF NOT EXISTS FOR (n:" + quote(label) + ") REQUIRE (" + listed(properties) + ") IS UNIQUE", true}
 }
 
 func index(label string, properties ...string) rule {
 	name := label + "_by_" + strings.Join(properties, "_")
-	return rule{name, "CREATE INDEX " + name + " IF NOT EXISTS FOR (n:" + quote(label) + ") ON (" + listed(properties) + ")"}
+	return rule{name, "CREATE INDEX " + name + " IF NOT EXISTS FOR (n:" + quote(label) + ") ON (" + listed(properties) + ")", false}
 }
 
 func listed(properties []string) string {
@@ -50,15 +57,14 @@ func (t *table) rules() []rule {
 	if t.shared() {
 		identity = identity[1:]
 	}
-	constraint := ownPrefix + "node_" + fingerprint(append([]string{t.label}, identity...)...)
-	all := []rule{{constraint, "CREATE CONSTRAINT " + constraint + " IF NOT EXISTS FOR (n:" + quote(t.label) + ") REQUIRE (" + listed(identity) + ") IS UNIQUE"}}
+	all := []rule{constraint(ownPrefix+"node_"+fingerprint(append([]string{t.label}, identity...)...), t.label, identity)}
 	for i, name := range t.names {
 		if name == "" {
 			continue
 		}
 		c := t.decl.Columns[i]
 		all = append(all, rule{name, fmt.Sprintf("CREATE VECTOR INDEX %s IF NOT EXISTS FOR (n:%s) ON (n.%s) OPTIONS {indexConfig: {`vector.dimensions`: %d, "+
-			"`vector.similarity_function`: 'cosine'}}", name, quote(t.label), quote(c.Name), c.Type.Dims)})
+			"`vector.similarity_function`: 'cosine'}}", name, quote(t.label), quote(c.Name), c.Type.Dims), false})
 	}
 	return all
 }
@@ -90,29 +96,44 @@ func (s *Sink) catalog(ctx context.Context) (c catalog, err error) {
 	return c, err
 }
 
-// ensure makes the rules that the catalog lacks, and waits until what was made is of use.
+// ensure makes the rules that the catalog lacks, and waits until what was made is of use. A server that is killed, or loses its client, while it makes a
+// constraint leaves an index of that name, which stops the constraint from being made and is of no use without it.
 func (s *Sink) ensure(ctx context.Context, c catalog, rules []rule) error {
-	made := false
 	for _, r := range rules {
-		if c.indexes[r.name] {
+		if c.holds(r) {
 			continue
+		}
+		if r.constraint && c.indexes[r.name] {
+			if _, err := s.query(ctx, "DROP INDEX "+r.name+" IF EXISTS", nil); err != nil {
+				return err
+			}
 		}
 		if _, err := s.query(ctx, r.create, nil); err != nil {
 			return err
 		}
-		made = true
+		if r.constraint {
+			continue // it is of use at once
+		}
+		if _, err := s.query(ctx, "CALL db.awaitIndex($name, 3600)", args{"name": r.name}); err != nil {
+			return err
+		}
 	}
-	if !made {
-		return nil
+	return nil
+}
+
+// holds reports whether a rule is there.
+func (c catalog) holds(r rule) bool {
+	if r.constraint {
+		_, there := c.constraints[r.name]
+		return there
 	}
-	_, err := s.query(ctx, "CALL db.awaitIndexes(3600)", nil)
-	return err
+	return c.indexes[r.name]
 }
 
 // has reports whether a table's constraint is there; tables of relationships have none.
 func (c catalog) has(t *table) bool {
 	rules := t.rules()
-	return len(rules) == 0 || c.indexes[rules[0].name]
+	return len(rules) == 0 || c.holds(rules[0])
 }
 
 // foreign names the constraints over a table's label that are not ours: they may refuse what the flow writes.
