@@ -177,7 +177,7 @@ func (a *app) sourceLag(ctx context.Context, parts []control.Partition) *int64 {
 
 // targetStatus says how far a target is; with nil ends its lag is unknown.
 func (a *app) targetStatus(name string, ends kafka.Ends) control.Target {
-	t := control.Target{Target: name}
+	t := control.Target{Target: name, Of: len(ends)}
 	d := a.delivery(name)
 	if d == nil {
 		return t

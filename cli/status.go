@@ -132,8 +132,10 @@ func (o *overview) addLocal(local localStores) error {
 	return nil
 }
 
+// targetOverview leaves the lag unknown while nobody delivers some partition: right after a start none is behind, since none is assigned.
 func (o *overview) targetOverview(name string) targetOverview {
 	sum := targetOverview{Target: name}
+	delivered, of := 0, 0
 	for _, r := range o.Replicas {
 		for _, t := range r.Targets {
 			if t.Target != name {
@@ -142,10 +144,14 @@ func (o *overview) targetOverview(name string) targetOverview {
 			sum.Connected = sum.Connected || t.Connected
 			sum.Rebuilding = sum.Rebuilding || t.Rebuilding
 			sum.Lag = plus(sum.Lag, t.Lag)
+			delivered, of = delivered+len(t.Partitions), max(of, t.Of)
 			if t.Freshness != nil && (sum.Freshness == nil || *t.Freshness > *sum.Freshness) {
 				sum.Freshness = t.Freshness
 			}
 		}
+	}
+	if delivered < of {
+		sum.Lag = nil
 	}
 	return sum
 }

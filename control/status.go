@@ -52,9 +52,10 @@ type Target struct {
 	Target     string            `json:"target"`
 	Connected  bool              `json:"connected"`
 	Rebuilding bool              `json:"rebuilding"`        // or about to
-	Lag        *int64            `json:"lag"`               // rows-topic offsets still to be applied; null: unknown
+	Lag        *int64            `json:"lag"`               // rows-topic offsets of these partitions still to be applied; null: unknown
 	Freshness  *float64          `json:"freshness_seconds"` // age of the last change when it became visible; null: none yet
 	Partitions []TargetPartition `json:"partitions"`
+	Of         int               `json:"of"`           // how many partitions the rows topic has; 0: unknown
 	Rows       int64             `json:"rows_applied"` // since the process started, as what follows
 	Retries    int64             `json:"retries"`
 	Fenced     int64             `json:"fenced"` // writes refused because another replica took over
