@@ -3,25 +3,26 @@ package neo4j
 import (
 	"context"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
 // Apply writes a batch and moves the partition's next offset, in one transaction.
 func (s *Sink) Apply(ctx context.Context, b stream.Batch) error {
-	st := step{advanceLive, b.From, b.To}
+	st := place.Step{Move: place.Live, From: b.From, To: b.To}
 	return s.classed(s.op("write to"), s.take(ctx, b.Partition, stepLimit, st, func(tx txn, h held) error {
-		if h.next != b.From {
-			return errFenced
+		if h.Next != b.From {
+			return place.ErrFenced
 		}
 		puts, err := s.lastOf(b)
 		if err != nil {
 			return err
 		}
-		h.next = b.To
+		h.Next = b.To
 		if err := s.savePlace(ctx, tx, b.Partition, h); err != nil {
 			return err
 		}
-		if h.rebuild != nil {
+		if h.Rebuild != nil {
 			if err := s.bury(ctx, tx, s.stage(b.Partition, h), puts); err != nil {
 				return err
 			}
@@ -32,16 +33,16 @@ func (s *Sink) Apply(ctx context.Context, b stream.Batch) error {
 
 // Stage writes a batch to the stage and moves the rebuild's next offset, in one transaction.
 func (s *Sink) Stage(ctx context.Context, b stream.Batch) error {
-	st := step{advanceStage, b.From, b.To}
+	st := place.Step{Move: place.Stage, From: b.From, To: b.To}
 	return s.classed(s.op("rebuild"), s.take(ctx, b.Partition, stepLimit, st, func(tx txn, h held) error {
-		if h.rebuild == nil || h.rebuild.Next != b.From {
-			return errFenced
+		if h.Rebuild == nil || h.Rebuild.Next != b.From {
+			return place.ErrFenced
 		}
 		puts, err := s.lastOf(b)
 		if err != nil {
 			return err
 		}
-		h.rebuild = &stream.Rebuild{Next: b.To, End: h.rebuild.End}
+		h.Rebuild = &stream.Rebuild{Next: b.To, End: h.Rebuild.End}
 		if err := s.savePlace(ctx, tx, b.Partition, h); err != nil {
 			return err
 		}

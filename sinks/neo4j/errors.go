@@ -10,11 +10,9 @@ import (
 
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
-
-// errFenced is the cause when the partition's node doesn't answer to our epoch or our offset.
-var errFenced = errors.New("another writer took the partition, or the target is at another offset; take the partition again")
 
 // classed gives err, which came up in op, its class. Errors that have one keep it; nil stays nil.
 func (s *Sink) classed(op string, err error) error {
@@ -34,10 +32,10 @@ func (s *Sink) classed(op string, err error) error {
 
 func (s *Sink) classify(err error) (kind stream.ErrorKind, advice string) {
 	var refusal *neo4j.Neo4jError
-	var lost *lostAnswer
+	var lost *place.LostAnswer
 	var misused *neo4j.UsageError
 	switch {
-	case errors.Is(err, errFenced):
+	case errors.Is(err, place.ErrFenced):
 		return stream.Fenced, ""
 	case errors.As(err, &refusal):
 		return s.classifyRefusal(refusal)

@@ -4,21 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
 // held is a partition's node: where it is, and its fence.
 type held struct {
-	epoch      int64
-	topicID    string
-	generation int64
-	next       int64
-	rebuild    *stream.Rebuild
-	run        int64 // names the stage; a new number is an empty stage
-}
-
-func (h held) applied() stream.Applied {
-	return stream.Applied{TopicID: h.topicID, Generation: h.generation, Next: h.next, Rebuild: h.rebuild}
+	place.Place
+	run int64 // names the stage; a new number is an empty stage
 }
 
 const (
@@ -30,32 +23,32 @@ func (s *Sink) placeArgs(partition int32) args {
 	return args{"owner": s.owner, "partition": int64(partition)}
 }
 
-// lockPlace locks the partition's node to the end of the transaction and then reads it; errFenced when the epoch is not ours.
+// lockPlace locks the partition's node to the end of the transaction and then reads it; place.ErrFenced when the epoch is not ours.
 func (s *Sink) lockPlace(ctx context.Context, tx txn, partition int32, epoch int64) (held, error) {
 	rows, err := tx.run(ctx, "MATCH "+thePlace+" SET o.locked = true WITH o"+returnPlace, s.placeArgs(partition))
 	if err != nil {
 		return held{}, err
 	}
 	if len(rows) == 0 {
-		return held{}, errFenced
+		return held{}, place.ErrFenced
 	}
 	h := scanPlace(rows[0])
-	if h.epoch != epoch {
-		return h, errFenced
+	if h.Epoch != epoch {
+		return h, place.ErrFenced
 	}
 	return h, nil
 }
 
 func scanPlace(row []any) (h held) {
-	h.epoch, _ = row[0].(int64)
-	h.topicID, _ = row[1].(string)
-	h.generation, _ = row[2].(int64)
-	h.next, _ = row[3].(int64)
+	h.Epoch, _ = row[0].(int64)
+	h.TopicID, _ = row[1].(string)
+	h.Generation, _ = row[2].(int64)
+	h.Next, _ = row[3].(int64)
 	h.run, _ = row[6].(int64)
 	next, begun := row[4].(int64)
 	end, ends := row[5].(int64)
 	if begun && ends {
-		h.rebuild = &stream.Rebuild{Next: next, End: end}
+		h.Rebuild = &stream.Rebuild{Next: next, End: end}
 	}
 	return h
 }
@@ -63,9 +56,9 @@ func scanPlace(row []any) (h held) {
 // savePlace writes the partition's node, all but the epoch.
 func (s *Sink) savePlace(ctx context.Context, tx txn, partition int32, h held) error {
 	a := s.placeArgs(partition)
-	fields := args{"topic_id": h.topicID, "generation": h.generation, "next": h.next, "run": h.run, "rebuild_next": nil, "rebuild_end": nil}
-	if h.rebuild != nil {
-		fields["rebuild_next"], fields["rebuild_end"] = h.rebuild.Next, h.rebuild.End
+	fields := args{"topic_id": h.TopicID, "generation": h.Generation, "next": h.Next, "run": h.run, "rebuild_next": nil, "rebuild_end": nil}
+	if h.Rebuild != nil {
+		fields["rebuild_next"], fields["rebuild_end"] = h.Rebuild.Next, h.Rebuild.End
 	}
 	a["fields"] = fields
 	_, err := tx.run(ctx, "MATCH "+thePlace+" SET o += $fields", a)
@@ -87,11 +80,8 @@ func (s *Sink) Assign(ctx context.Context, partition int32, _ stream.Origin) (st
 	if err != nil {
 		return stream.Applied{}, s.classed(s.op("take a partition of"), err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.epochs[partition] = h.epoch
-	delete(s.unsettled, partition)
-	return h.applied(), nil
+	s.tenures.Take(partition, h.Epoch)
+	return h.Applied(), nil
 }
 
 // Inspect reads what the database holds of a partition. See stream.Inspector.
@@ -104,22 +94,15 @@ func (s *Sink) Inspect(ctx context.Context, partition int32) (stream.Applied, er
 		}
 		return err
 	})
-	return h.applied(), s.classed(s.op("inspect"), err)
+	return h.Applied(), s.classed(s.op("inspect"), err)
 }
 
-// Adopt records origin and next. A rebuild that was under way for another origin starts anew from the new log's start; with next 0 it isn't
-// needed, since everything is read anyway. Repeatable.
+// Adopt records origin and next. Repeatable.
 func (s *Sink) Adopt(ctx context.Context, partition int32, origin stream.Origin, next int64) error {
 	return s.classed(s.op("adopt a rows topic in"), s.guarded(ctx, partition, stepLimit, func(tx txn, h held) error {
-		if h.topicID != origin.TopicID || h.generation != origin.Generation {
+		if h.Adopt(origin, next) {
 			h.run++
-			if h.rebuild != nil && next > 0 {
-				h.rebuild = &stream.Rebuild{End: next}
-			} else {
-				h.rebuild = nil
-			}
 		}
-		h.topicID, h.generation, h.next = origin.TopicID, origin.Generation, next
 		return s.savePlace(ctx, tx, partition, h)
 	}))
 }

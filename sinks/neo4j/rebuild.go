@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -13,9 +14,9 @@ import (
 func (s *Sink) StartRebuild(ctx context.Context, partition int32, end int64) error {
 	var after held
 	err := s.guarded(ctx, partition, stepLimit, func(tx txn, h held) error {
-		h.next = min(h.next, end)
+		h.Next = min(h.Next, end)
 		h.run++
-		h.rebuild = &stream.Rebuild{End: end}
+		h.Rebuild = &stream.Rebuild{End: end}
 		after = h
 		return s.savePlace(ctx, tx, partition, h)
 	})
@@ -28,15 +29,15 @@ func (s *Sink) StartRebuild(ctx context.Context, partition int32, end int64) err
 // Switch makes the stage's rows those of the partition, in one transaction, and ends the rebuild.
 func (s *Sink) Switch(ctx context.Context, partition int32, end int64) error {
 	var after *held
-	err := s.take(ctx, partition, longLimit, step{move: finish, to: end}, func(tx txn, h held) error {
-		if h.rebuild == nil || h.rebuild.End != end || h.rebuild.Next != end {
+	err := s.take(ctx, partition, longLimit, place.Step{Move: place.Finish, To: end}, func(tx txn, h held) error {
+		if !h.Staged(end) {
 			return stream.Errorf(stream.Internal, s.op("end the rebuild of"),
 				"partition %d: the stage does not hold a rebuild up to offset %d", partition, end)
 		}
 		if err := s.switchAll(ctx, tx, partition, h); err != nil {
 			return err
 		}
-		h.next, h.rebuild = max(h.next, end), nil
+		h.Next, h.Rebuild = max(h.Next, end), nil
 		h.run++
 		after = &h
 		return s.savePlace(ctx, tx, partition, h)
@@ -50,9 +51,9 @@ func (s *Sink) Switch(ctx context.Context, partition int32, end int64) error {
 // switchAll deletes what is not staged, then takes over what is. Rows newer than the rebuild stay (invariant 3), and so do those of older
 // generations.
 func (s *Sink) switchAll(ctx context.Context, tx txn, partition int32, h held) error {
-	before := stream.Version{Generation: h.generation, Offset: h.rebuild.End}.Pack()
+	before := stream.Version{Generation: h.Generation, Offset: h.Rebuild.End}.Pack()
 	stage := s.stage(partition, h)
-	a := args{"partition": int64(partition), "partitions": int64(1) << 32, "first": stream.FirstOf(h.generation).Pack(), "before": before, "stage": stage}
+	a := args{"partition": int64(partition), "partitions": int64(1) << 32, "first": stream.FirstOf(h.Generation).Pack(), "before": before, "stage": stage}
 	for _, t := range s.order {
 		if err := s.deleteUnstaged(ctx, tx, t, partition, a); err != nil {
 			return err

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -36,9 +36,7 @@ type Sink struct {
 	closeDriver         func() error
 	opened              atomic.Bool // it was open once, so a password that is refused was rotated
 
-	mu        sync.Mutex
-	epochs    map[int32]int64 // of the partitions that were assigned and neither released nor lost
-	unsettled map[int32]step  // steps whose commit was never answered
+	tenures place.Tenures
 }
 
 // Close ends all connections. The sink can be opened again.
@@ -51,24 +49,9 @@ func (s *Sink) Close() error {
 }
 
 // Release gives the partition up; the epoch stays in the database.
-func (s *Sink) Release(partition int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.epochs, partition)
-	delete(s.unsettled, partition)
-}
+func (s *Sink) Release(partition int32) { s.tenures.Release(partition) }
 
 func (s *Sink) op(doing string) string { return fmt.Sprintf("%s target %s (neo4j)", doing, s.target) }
-
-func (s *Sink) fence(partition int32) (epoch int64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	epoch, held := s.epochs[partition]
-	if !held {
-		return 0, fmt.Errorf("partition %d is not assigned: %w", partition, errFenced)
-	}
-	return epoch, nil
-}
 
 // args are a statement's parameters.
 type args = map[string]any
@@ -90,14 +73,7 @@ func (t txn) run(ctx context.Context, cypher string, a args) ([][]any, error) {
 	return rows, err
 }
 
-// lostAnswer says that a transaction may or may not have been committed.
-type lostAnswer struct{ err error }
-
-func (l *lostAnswer) Error() string { return "the commit was not confirmed: " + l.err.Error() }
-
-func (l *lostAnswer) Unwrap() error { return l.err }
-
-// transact runs work in one transaction. An error is a *lostAnswer when the outcome is unknown; after any other nothing was changed. A
+// transact runs work in one transaction. An error is a *place.LostAnswer when the outcome is unknown; after any other nothing was changed. A
 // transaction that lost a deadlock begins anew.
 func (s *Sink) transact(ctx context.Context, limit time.Duration, work func(txn) error) error {
 	for try := 1; ; try++ {
@@ -122,7 +98,7 @@ func (s *Sink) once(ctx context.Context, limit time.Duration, work func(txn) err
 		return err // the session rolls back
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return &lostAnswer{err}
+		return &place.LostAnswer{Err: err}
 	}
 	return nil
 }

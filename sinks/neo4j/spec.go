@@ -33,8 +33,7 @@ func Spec() stream.SinkSpec {
 // New checks names, types and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
 	s := &Sink{url: c.Settings.Secret("url"), username: c.Settings.Secret("username"), password: c.Settings.Secret("password"),
-		ca: c.Settings.Path("ca"), database: c.Settings.String("database"), tables: map[string]*table{},
-		epochs: map[int32]int64{}, unsettled: map[int32]step{}}
+		ca: c.Settings.Path("ca"), database: c.Settings.String("database"), tables: map[string]*table{}}
 	if s.url.IsZero() {
 		return nil, stream.Errorf(stream.Usage, configuring, "setting url is missing")
 	}

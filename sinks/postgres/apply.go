@@ -8,12 +8,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
 // Apply writes a batch and moves the partition's next offset, in one transaction.
 func (s *Sink) Apply(ctx context.Context, b stream.Batch) error {
-	st := step{advanceLive, b.From, b.To}
+	st := place.Step{Move: place.Live, From: b.From, To: b.To}
 	return classed(s.op("write to"), s.take(ctx, b.Partition, st, func(tx pgx.Tx, epoch int64) error {
 		rebuilding, err := s.advance(ctx, tx, "next", b, epoch)
 		if err != nil {
@@ -32,7 +33,7 @@ func (s *Sink) Apply(ctx context.Context, b stream.Batch) error {
 
 // Stage writes a batch to the stage and moves the rebuild's next offset, in one transaction.
 func (s *Sink) Stage(ctx context.Context, b stream.Batch) error {
-	st := step{advanceStage, b.From, b.To}
+	st := place.Step{Move: place.Stage, From: b.From, To: b.To}
 	return classed(s.op("rebuild"), s.take(ctx, b.Partition, st, func(tx pgx.Tx, epoch int64) error {
 		if _, err := s.advance(ctx, tx, "rebuild_next", b, epoch); err != nil {
 			return err
@@ -50,7 +51,7 @@ func (s *Sink) advance(ctx context.Context, tx pgx.Tx, offset string, b stream.B
 WHERE flow = $2 AND target = $3 AND partition = $4 AND epoch = $5 AND `+offset+` = $6
 RETURNING rebuild_end IS NOT NULL`, b.To, s.flow, s.target, b.Partition, epoch, b.From).Scan(&rebuilding)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return false, errFenced
+		return false, place.ErrFenced
 	}
 	return rebuilding, err
 }

@@ -6,12 +6,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
 // Assign raises the partition's epoch (invariant 4). The update waits for the row, hence for a zombie's open transaction.
 func (s *Sink) Assign(ctx context.Context, partition int32, _ stream.Origin) (stream.Applied, error) {
-	var h held
+	var h place.Place
 	err := s.transact(ctx, func(tx pgx.Tx) (err error) {
 		h, err = scanHeld(tx.QueryRow(ctx, `INSERT INTO `+s.offsets()+` AS o (flow, target, partition, epoch, topic_id, generation, next)
 VALUES ($1, $2, $3, 1, '', 0, 0)
@@ -22,16 +23,13 @@ RETURNING epoch, topic_id, generation, next, rebuild_next, rebuild_end`, s.flow,
 	if err != nil {
 		return stream.Applied{}, classed(s.op("take a partition of"), err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.epochs[partition] = h.epoch
-	delete(s.unsettled, partition)
-	return h.applied(), nil
+	s.tenures.Take(partition, h.Epoch)
+	return h.Applied(), nil
 }
 
 // Inspect reads what the schema holds of a partition. See stream.Inspector.
 func (s *Sink) Inspect(ctx context.Context, partition int32) (stream.Applied, error) {
-	var h held
+	var h place.Place
 	err := s.transact(ctx, func(tx pgx.Tx) (err error) {
 		h, err = scanHeld(tx.QueryRow(ctx, s.selectHeld(), s.flow, s.target, partition))
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -39,20 +37,13 @@ func (s *Sink) Inspect(ctx context.Context, partition int32) (stream.Applied, er
 		}
 		return err
 	})
-	return h.applied(), classed(s.op("inspect"), err)
+	return h.Applied(), classed(s.op("inspect"), err)
 }
 
-// Adopt records origin and next. A rebuild that was under way for another origin starts anew from the new log's start;
-// with next 0 it isn't needed, since everything is read anyway. Repeatable.
+// Adopt records origin and next. Repeatable.
 func (s *Sink) Adopt(ctx context.Context, partition int32, origin stream.Origin, next int64) error {
-	return classed(s.op("adopt a rows topic in"), s.guarded(ctx, partition, func(tx pgx.Tx, h held) error {
-		rebuild := h.rebuild
-		if h.topicID != origin.TopicID || h.generation != origin.Generation {
-			if rebuild != nil && next > 0 {
-				rebuild = &stream.Rebuild{End: next}
-			} else {
-				rebuild = nil
-			}
+	return classed(s.op("adopt a rows topic in"), s.guarded(ctx, partition, func(tx pgx.Tx, h place.Place) error {
+		if h.Adopt(origin, next) {
 			if err := s.emptyStage(ctx, tx, partition); err != nil {
 				return err
 			}
@@ -62,13 +53,13 @@ WHERE flow = $1 AND target = $2 AND partition = $3`, s.flow, s.target, partition
 		if err != nil {
 			return err
 		}
-		return s.noteRebuild(ctx, tx, partition, rebuild)
+		return s.noteRebuild(ctx, tx, partition, h.Rebuild)
 	}))
 }
 
 // guarded runs a transaction that may be repeated, holding the partition's row under our epoch.
-func (s *Sink) guarded(ctx context.Context, partition int32, work func(pgx.Tx, held) error) error {
-	epoch, err := s.fence(partition)
+func (s *Sink) guarded(ctx context.Context, partition int32, work func(pgx.Tx, place.Place) error) error {
+	epoch, err := s.tenures.Epoch(partition)
 	if err != nil {
 		return err
 	}

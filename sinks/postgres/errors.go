@@ -9,11 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
-
-// errFenced is the cause when the partition's row doesn't answer to our epoch or our offset.
-var errFenced = errors.New("another writer took the partition, or the target is at another offset; take the partition again")
 
 // classed gives err, which came up in op, its class. Errors that have one keep it; nil stays nil.
 func classed(op string, err error) error {
@@ -30,9 +28,9 @@ func classed(op string, err error) error {
 
 func classify(err error) (stream.ErrorKind, error) {
 	var refusal *pgconn.PgError
-	var lost *lostAnswer
+	var lost *place.LostAnswer
 	switch {
-	case errors.Is(err, errFenced):
+	case errors.Is(err, place.ErrFenced):
 		return stream.Fenced, err
 	case errors.As(err, &lost):
 		return stream.Transient, err

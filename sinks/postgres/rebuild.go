@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -77,7 +78,7 @@ rebuild_next = CASE WHEN `+reached+` > 0 THEN 0 END WHERE flow = $1 AND target =
 // no stage and would be undone by the switch; so next goes back to end, and records from there are applied once more: a
 // writer that didn't expect this is fenced, and learns it from Assign. Repeatable.
 func (s *Sink) StartRebuild(ctx context.Context, partition int32, end int64) error {
-	return classed(s.op("start to rebuild"), s.guarded(ctx, partition, func(tx pgx.Tx, _ held) error {
+	return classed(s.op("start to rebuild"), s.guarded(ctx, partition, func(tx pgx.Tx, _ place.Place) error {
 		_, err := tx.Exec(ctx, `UPDATE `+s.offsets()+` SET next = least(next, $4) WHERE flow = $1 AND target = $2 AND partition = $3`,
 			s.flow, s.target, partition, end)
 		if err != nil {
@@ -92,16 +93,16 @@ func (s *Sink) StartRebuild(ctx context.Context, partition int32, end int64) err
 
 // Switch makes the stage's rows those of the partition (invariant 5: in one transaction), and ends the rebuild.
 func (s *Sink) Switch(ctx context.Context, partition int32, end int64) error {
-	err := s.take(ctx, partition, step{move: finish, to: end}, func(tx pgx.Tx, epoch int64) error {
+	err := s.take(ctx, partition, place.Step{Move: place.Finish, To: end}, func(tx pgx.Tx, epoch int64) error {
 		h, err := s.lockHeld(ctx, tx, partition, epoch)
 		if err != nil {
 			return err
 		}
-		if h.rebuild == nil || h.rebuild.End != end || h.rebuild.Next != end {
+		if !h.Staged(end) {
 			return stream.Errorf(stream.Internal, s.op("end the rebuild of"),
 				"partition %d: the stage does not hold a rebuild up to offset %d", partition, end)
 		}
-		return s.switchAll(ctx, tx, partition, end, stream.Version{Generation: h.generation, Offset: end})
+		return s.switchAll(ctx, tx, partition, end, stream.Version{Generation: h.Generation, Offset: end})
 	})
 	if err == nil {
 		err = s.ensureIndexes(ctx)
@@ -155,7 +156,7 @@ AND (t._partition, t._version, t._lineage%s) IS DISTINCT FROM (excluded._partiti
 
 // Sweep deletes the partition's rows below a version that are not staged. Repeatable.
 func (s *Sink) Sweep(ctx context.Context, partition, partitions int32, before stream.Version) error {
-	err := s.guarded(ctx, partition, func(tx pgx.Tx, _ held) error {
+	err := s.guarded(ctx, partition, func(tx pgx.Tx, _ place.Place) error {
 		for _, t := range s.order {
 			_, err := tx.Exec(ctx, fmt.Sprintf(`DELETE FROM %s AS t WHERE t._partition %% $1 = $2 AND t._version < $3
 AND NOT EXISTS (SELECT 1 FROM %s AS s WHERE s._document = t._document AND s._key = t._key AND s._partition = $2 AND NOT s._deleted)`,

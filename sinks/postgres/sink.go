@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -25,9 +25,7 @@ type Sink struct {
 	pool         *pgxpool.Pool
 	copyFrom     int // how many upserts of a table go by COPY
 
-	mu        sync.Mutex
-	epochs    map[int32]int64 // of the partitions that were assigned and neither released nor lost
-	unsettled map[int32]step  // steps whose COMMIT was never answered
+	tenures place.Tenures
 }
 
 // Close ends all connections. The sink can be opened again.
@@ -40,37 +38,13 @@ func (s *Sink) Close() error {
 }
 
 // Release gives the partition up; the epoch stays in the database.
-func (s *Sink) Release(partition int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.epochs, partition)
-	delete(s.unsettled, partition)
-}
+func (s *Sink) Release(partition int32) { s.tenures.Release(partition) }
 
 func (s *Sink) op(doing string) string {
 	return fmt.Sprintf("%s target %s (postgres)", doing, s.target)
 }
 
-func (s *Sink) fence(partition int32) (epoch int64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	epoch, held := s.epochs[partition]
-	if !held {
-		return 0, fmt.Errorf("partition %d is not assigned: %w", partition, errFenced)
-	}
-	return epoch, nil
-}
-
-// lostAnswer says that a transaction may or may not have been committed.
-type lostAnswer struct{ err error }
-
-func (l *lostAnswer) Error() string {
-	return "the connection ended before COMMIT was answered: " + l.err.Error()
-}
-
-func (l *lostAnswer) Unwrap() error { return l.err }
-
-// transact runs work in one transaction. An error is a *lostAnswer when the outcome is unknown; after any other
+// transact runs work in one transaction. An error is a *place.LostAnswer when the outcome is unknown; after any other
 // nothing was changed.
 func (s *Sink) transact(ctx context.Context, work func(pgx.Tx) error) error {
 	if s.pool == nil {
@@ -90,7 +64,7 @@ func (s *Sink) transact(ctx context.Context, work func(pgx.Tx) error) error {
 	if err == nil || isRollback(err) {
 		return err
 	}
-	return &lostAnswer{err}
+	return &place.LostAnswer{Err: err}
 }
 
 // isRollback reports whether a failed COMMIT certainly rolled back. A FATAL answer, such as that to an administrator's

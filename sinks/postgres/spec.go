@@ -29,8 +29,7 @@ func Spec() stream.SinkSpec {
 
 // New checks names, types and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
-	s := &Sink{url: c.Settings.Secret("url"), schema: c.Settings.String("schema"), tables: map[string]*table{},
-		epochs: map[int32]int64{}, unsettled: map[int32]step{}}
+	s := &Sink{url: c.Settings.Secret("url"), schema: c.Settings.String("schema"), tables: map[string]*table{}}
 	if s.schema == "" {
 		s.schema = defaultSchema
 	}

@@ -3,16 +3,17 @@ package snowflake
 import (
 	"context"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
 // Apply writes a batch and moves the partition's next offset, in one transaction.
 func (s *Sink) Apply(ctx context.Context, b stream.Batch) error {
-	return classed(s.op("write to"), s.take(ctx, b.Partition, step{advanceLive, b.From, b.To}, func(tx txn, h held) error {
-		if h.next != b.From {
-			return errFenced
+	return classed(s.op("write to"), s.take(ctx, b.Partition, place.Step{Move: place.Live, From: b.From, To: b.To}, func(tx txn, h place.Place) error {
+		if h.Next != b.From {
+			return place.ErrFenced
 		}
-		rebuilding := h.rebuild != nil
+		rebuilding := h.Rebuild != nil
 		err := s.eachTable(b, func(t *table, upserts, deletes []stream.RowWrite) error {
 			if rebuilding {
 				if err := write(ctx, tx, t, t.staged.remove, appendRemoval, b.Partition, deletes); err != nil {
@@ -24,16 +25,16 @@ func (s *Sink) Apply(ctx context.Context, b stream.Batch) error {
 		if err != nil {
 			return err
 		}
-		h.next = b.To
+		h.Next = b.To
 		return s.savePlace(ctx, tx, b.Partition, h)
 	}))
 }
 
 // Stage writes a batch to the stage and moves the rebuild's next offset, in one transaction.
 func (s *Sink) Stage(ctx context.Context, b stream.Batch) error {
-	return classed(s.op("rebuild"), s.take(ctx, b.Partition, step{advanceStage, b.From, b.To}, func(tx txn, h held) error {
-		if h.rebuild == nil || h.rebuild.Next != b.From {
-			return errFenced
+	return classed(s.op("rebuild"), s.take(ctx, b.Partition, place.Step{Move: place.Stage, From: b.From, To: b.To}, func(tx txn, h place.Place) error {
+		if h.Rebuild == nil || h.Rebuild.Next != b.From {
+			return place.ErrFenced
 		}
 		err := s.eachTable(b, func(t *table, upserts, deletes []stream.RowWrite) error {
 			return writeTo(ctx, tx, t, t.staged, b.Partition, upserts, deletes)
@@ -41,7 +42,7 @@ func (s *Sink) Stage(ctx context.Context, b stream.Batch) error {
 		if err != nil {
 			return err
 		}
-		h.rebuild = &stream.Rebuild{Next: b.To, End: h.rebuild.End}
+		h.Rebuild = &stream.Rebuild{Next: b.To, End: h.Rebuild.End}
 		return s.savePlace(ctx, tx, b.Partition, h)
 	}))
 }

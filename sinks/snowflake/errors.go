@@ -11,11 +11,9 @@ import (
 
 	"github.com/snowflakedb/gosnowflake"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
-
-// errFenced is the cause when the partition's row doesn't answer to our epoch or our offset.
-var errFenced = errors.New("another writer took the partition, or the target is at another offset; take the partition again")
 
 // signInError says that no session could be begun.
 type signInError struct {
@@ -44,11 +42,11 @@ func classed(op string, err error) error {
 }
 
 func classify(err error) (kind stream.ErrorKind, advice string) {
-	var lost *lostAnswer
+	var lost *place.LostAnswer
 	var signIn *signInError
 	var refusal *gosnowflake.SnowflakeError
 	switch {
-	case errors.Is(err, errFenced):
+	case errors.Is(err, place.ErrFenced):
 		return stream.Fenced, ""
 	case errors.As(err, &lost), isConflict(err), isOutage(err):
 		return stream.Transient, ""

@@ -5,21 +5,9 @@ import (
 	"database/sql"
 	"errors"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
-
-// held is a partition's row in _freshet_places: where it is, and its fence.
-type held struct {
-	epoch      int64
-	topicID    string
-	generation int64
-	next       int64
-	rebuild    *stream.Rebuild
-}
-
-func (h held) applied() stream.Applied {
-	return stream.Applied{TopicID: h.topicID, Generation: h.generation, Next: h.next, Rebuild: h.rebuild}
-}
 
 const placeColumns = `"flow" VARCHAR NOT NULL, "target" VARCHAR NOT NULL, "partition" NUMBER(19,0) NOT NULL, "epoch" NUMBER(19,0) NOT NULL,
 "topic_id" VARCHAR NOT NULL, "generation" NUMBER(19,0) NOT NULL, "next" NUMBER(19,0) NOT NULL, "rebuild_next" NUMBER(19,0), "rebuild_end" NUMBER(19,0),
@@ -31,15 +19,15 @@ const thePlace = ` WHERE "flow" = ? AND "target" = ? AND "partition" = ?`
 
 func (s *Sink) places() string { return s.schema.table(placesTable) }
 
-// lockPlace locks the partition's row to the end of the transaction and then reads it; errFenced when its epoch is not ours. Only what is read
+// lockPlace locks the partition's row to the end of the transaction and then reads it; place.ErrFenced when its epoch is not ours. Only what is read
 // under the lock counts: whoever took the partition while the update waited has committed by then.
-func (s *Sink) lockPlace(ctx context.Context, tx txn, partition int32, epoch int64) (held, error) {
+func (s *Sink) lockPlace(ctx context.Context, tx txn, partition int32, epoch int64) (place.Place, error) {
 	if _, err := tx.exec(ctx, `UPDATE `+s.places()+` SET "turn" = "turn" + 1`+thePlace, s.flow, s.target, partition); err != nil {
-		return held{}, err
+		return place.Place{}, err
 	}
 	h, err := s.readPlace(ctx, tx, partition)
-	if err == nil && h.epoch != epoch {
-		err = errFenced
+	if err == nil && h.Epoch != epoch {
+		err = place.ErrFenced
 	}
 	return h, err
 }
@@ -50,34 +38,34 @@ type reader interface {
 }
 
 // readPlace returns the zero value when there is no such row.
-func (s *Sink) readPlace(ctx context.Context, from reader, partition int32) (held, error) {
-	var h held
+func (s *Sink) readPlace(ctx context.Context, from reader, partition int32) (place.Place, error) {
+	var h place.Place
 	var next, end sql.NullInt64
 	err := from.QueryRowContext(ctx, `SELECT "epoch", "topic_id", "generation", "next", "rebuild_next", "rebuild_end" FROM `+s.places()+thePlace,
-		s.flow, s.target, partition).Scan(&h.epoch, &h.topicID, &h.generation, &h.next, &next, &end)
+		s.flow, s.target, partition).Scan(&h.Epoch, &h.TopicID, &h.Generation, &h.Next, &next, &end)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, nil
 	}
 	if next.Valid && end.Valid {
-		h.rebuild = &stream.Rebuild{Next: next.Int64, End: end.Int64}
+		h.Rebuild = &stream.Rebuild{Next: next.Int64, End: end.Int64}
 	}
 	return h, err
 }
 
 // savePlace writes the partition's row, all but the epoch.
-func (s *Sink) savePlace(ctx context.Context, tx txn, partition int32, h held) error {
+func (s *Sink) savePlace(ctx context.Context, tx txn, partition int32, h place.Place) error {
 	var next, end any
-	if h.rebuild != nil {
-		next, end = h.rebuild.Next, h.rebuild.End
+	if h.Rebuild != nil {
+		next, end = h.Rebuild.Next, h.Rebuild.End
 	}
 	_, err := tx.exec(ctx, `UPDATE `+s.places()+` SET "topic_id" = ?, "generation" = ?, "next" = ?, "rebuild_next" = ?, "rebuild_end" = ?`+thePlace,
-		h.topicID, h.generation, h.next, next, end, s.flow, s.target, partition)
+		h.TopicID, h.Generation, h.Next, next, end, s.flow, s.target, partition)
 	return err
 }
 
 // Assign raises the partition's epoch (invariant 4). The update waits for the row, hence for a zombie's open transaction.
 func (s *Sink) Assign(ctx context.Context, partition int32, _ stream.Origin) (stream.Applied, error) {
-	var h held
+	var h place.Place
 	err := s.transact(ctx, func(tx txn) error {
 		if err := s.lockAll(ctx, tx); err != nil { // a place that is absent can't be locked
 			return err
@@ -95,38 +83,28 @@ VALUES (?, ?, ?, 1, '', 0, 0, 0)`, s.flow, s.target, partition)
 	if err != nil {
 		return stream.Applied{}, classed(s.op("take a partition of"), err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.epochs[partition] = h.epoch
-	delete(s.unsettled, partition)
-	return h.applied(), nil
+	s.tenures.Take(partition, h.Epoch)
+	return h.Applied(), nil
 }
 
 // Inspect reads what the schema holds of a partition. See stream.Inspector.
 func (s *Sink) Inspect(ctx context.Context, partition int32) (stream.Applied, error) {
-	var h held
+	var h place.Place
 	err := s.alone(ctx, "inspect", func(conn *sql.Conn) (err error) {
 		h, err = s.readPlace(ctx, conn, partition)
 		return err
 	})
-	return h.applied(), classed(s.op("inspect"), err)
+	return h.Applied(), classed(s.op("inspect"), err)
 }
 
-// Adopt records origin and next. A rebuild that was under way for another origin starts anew from the new log's start; with next 0 it isn't
-// needed, since everything is read anyway. Repeatable.
+// Adopt records origin and next. Repeatable.
 func (s *Sink) Adopt(ctx context.Context, partition int32, origin stream.Origin, next int64) error {
-	return classed(s.op("adopt a rows topic in"), s.guarded(ctx, partition, func(tx txn, h held) error {
-		if h.topicID != origin.TopicID || h.generation != origin.Generation {
-			if h.rebuild != nil && next > 0 {
-				h.rebuild = &stream.Rebuild{End: next}
-			} else {
-				h.rebuild = nil
-			}
+	return classed(s.op("adopt a rows topic in"), s.guarded(ctx, partition, func(tx txn, h place.Place) error {
+		if h.Adopt(origin, next) {
 			if err := s.emptyStage(ctx, tx, partition); err != nil {
 				return err
 			}
 		}
-		h.topicID, h.generation, h.next = origin.TopicID, origin.Generation, next
 		return s.savePlace(ctx, tx, partition, h)
 	}))
 }

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -31,9 +31,7 @@ type Sink struct {
 	disconnect   func()
 	wasOpen      atomic.Bool // so a password that is refused was rotated
 
-	mu        sync.Mutex
-	epochs    map[int32]int64 // of the partitions that were assigned and neither released nor lost
-	unsettled map[int32]step  // steps whose COMMIT was never answered
+	tenures place.Tenures
 }
 
 // Close ends all sessions. The sink can be opened again.
@@ -48,12 +46,7 @@ func (s *Sink) Close() error {
 }
 
 // Release gives the partition up; the epoch stays in the database.
-func (s *Sink) Release(partition int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.epochs, partition)
-	delete(s.unsettled, partition)
-}
+func (s *Sink) Release(partition int32) { s.tenures.Release(partition) }
 
 func (s *Sink) op(doing string) string {
 	return fmt.Sprintf("%s target %s (snowflake)", doing, s.target)
@@ -64,16 +57,6 @@ func (s *Sink) opened(doing string) (*sql.DB, error) {
 		return nil, stream.Errorf(stream.Internal, s.op(doing), "the target is not open")
 	}
 	return s.db, nil
-}
-
-func (s *Sink) fence(partition int32) (epoch int64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	epoch, held := s.epochs[partition]
-	if !held {
-		return 0, fmt.Errorf("partition %d is not assigned: %w", partition, errFenced)
-	}
-	return epoch, nil
 }
 
 // txn is a session with an open transaction.
@@ -88,14 +71,7 @@ func (t txn) exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
-// lostAnswer says that a transaction may or may not have been committed.
-type lostAnswer struct{ err error }
-
-func (l *lostAnswer) Error() string { return "COMMIT was not confirmed: " + l.err.Error() }
-
-func (l *lostAnswer) Unwrap() error { return l.err }
-
-// transact runs work in one transaction. An error is a *lostAnswer when the outcome is unknown; after any other nothing was changed. One
+// transact runs work in one transaction. An error is a *place.LostAnswer when the outcome is unknown; after any other nothing was changed. One
 // that another transaction was in the way of begins anew, after a pause that grows.
 func (s *Sink) transact(ctx context.Context, work func(txn) error) error {
 	begun, pause := time.Now(), 4*time.Millisecond
@@ -133,7 +109,7 @@ func (s *Sink) once(ctx context.Context, work func(txn) error) error {
 		return err
 	}
 	if err := work(txn{conn}); err != nil {
-		if !isConflict(err) && !errors.Is(err, errFenced) {
+		if !isConflict(err) && !errors.Is(err, place.ErrFenced) {
 			discard(conn)
 			return err
 		}
@@ -146,7 +122,7 @@ func (s *Sink) once(ctx context.Context, work func(txn) error) error {
 	}
 	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
 		discard(conn)
-		return &lostAnswer{err}
+		return &place.LostAnswer{Err: err}
 	}
 	return nil
 }

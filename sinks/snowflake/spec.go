@@ -47,8 +47,7 @@ func New(c stream.SinkConfig) (stream.Sink, error) {
 	text := c.Settings.String
 	s := &Sink{account: text("account"), user: text("user"), url: c.Settings.Secret("url"), password: c.Settings.Secret("password"),
 		privateKey: c.Settings.Secret("private_key"), ca: c.Settings.Path("ca"), warehouse: text("warehouse"), role: text("role"),
-		schema: schema{text("database"), cmp.Or(text("schema"), defaultSchema)}, tables: map[string]*table{},
-		epochs: map[int32]int64{}, unsettled: map[int32]step{}}
+		schema: schema{text("database"), cmp.Or(text("schema"), defaultSchema)}, tables: map[string]*table{}}
 	if err := s.checkSettings(); err != nil {
 		return nil, err
 	}
