@@ -30,7 +30,7 @@ var homes = map[string][]string{
 	"github.com/redis/rueidis":              {"sinks/redis"},
 	"github.com/neo4j/neo4j-go-driver":      {"sinks/neo4j"},
 	"github.com/apache/arrow-go":            {"sinks/lancedb"},
-	"github.com/snowflakedb/gosnowflake":    {"sinks/snowflake"},
+	"github.com/snowflakedb/gosnowflake":    {"sinks/snowflake", "internal/testenv/warehouse"},
 	"cel.dev/cel-go":                        {"flow/formula"},
 	"github.com/goccy/go-yaml":              {"flow", "operators/internal/markdown"},
 	"github.com/yuin/goldmark":              {"operators/internal/markdown"},

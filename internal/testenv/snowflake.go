@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 //go:embed snowflake_front.py
@@ -16,10 +17,11 @@ var snowflakeFront []byte
 
 // SnowflakeOptions change how the emulator serves. The zero value lets everybody in, without TLS, and keeps databases in memory.
 type SnowflakeOptions struct {
-	Kept          bool   // databases lie in files, and survive Kill
-	PasswordFile  string // holds the password, read at each login
-	PublicKeyFile string // PEM of the public key that signs in, read at each login
-	Cert, Key     string // PEM files for TLS
+	Kept          bool          // databases lie in files, and survive Kill
+	IdleLimit     time.Duration // for which a transaction may stand still while others wait for its locks; five minutes when 0, as in Snowflake
+	PasswordFile  string        // holds the password, read at each login
+	PublicKeyFile string        // PEM of the public key that signs in, read at each login
+	Cert, Key     string        // PEM files for TLS
 }
 
 // SnowflakeServer is fakesnow, an emulator of Snowflake over DuckDB, behind a front that makes up for some of what it lacks. It has a fixed port:
@@ -104,6 +106,9 @@ func (s *SnowflakeServer) start(ctx context.Context) error {
 	}
 	args := []string{front, "--port", fmt.Sprint(s.port), "--database", s.Database(), "--password-file", s.options.PasswordFile,
 		"--public-key-file", s.options.PublicKeyFile}
+	if s.options.IdleLimit > 0 {
+		args = append(args, "--idle-limit", fmt.Sprint(s.options.IdleLimit.Seconds()))
+	}
 	if s.options.Kept {
 		args = append(args, "--data", filepath.Join(s.dir, "data"))
 	}

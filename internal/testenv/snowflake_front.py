@@ -4,9 +4,11 @@ Nothing of fakesnow is copied: functions of its modules are replaced or wrapped 
 """
 
 import argparse
+import collections
 import functools
 import gzip
 import json
+import time
 from string import Template
 
 import duckdb
@@ -56,7 +58,45 @@ def merge_from_queries() -> None:
     transforms.merge = merge
 
 
-def lock_conflicts() -> None:
+class Idleness:
+    """Ends sessions that leave a transaction open for so many seconds while others wait for its locks, as Snowflake does after five minutes."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.asking: collections.Counter[str] = collections.Counter()
+        self.asked: dict[str, float] = {}
+        stock, stock_to_conn = server.query_request, server.to_conn
+
+        async def query_request(request):
+            token = request.headers.get("Authorization", "")[17:-1]
+            self.asking[token] += 1
+            try:
+                return await stock(request)
+            finally:
+                self.asking[token] -= 1
+                self.asked[token] = time.monotonic()
+
+        def to_conn(token):
+            if token and token not in server.sessions:
+                raise server.ServerError(status_code=200, code="390111", message="Session no longer exists. New login required to access the service.")
+            return stock_to_conn(token)
+
+        server.to_conn = to_conn
+        replace_route("/queries/v1/query-request", query_request)
+
+    def end_idle(self) -> None:
+        now = time.monotonic()
+        for token, session in list(server.sessions.items()):
+            if self.asking[token] or now - self.asked.get(token, now) < self.limit:
+                continue
+            try:
+                session._duck_conn.rollback()
+            except duckdb.TransactionException:
+                continue  # it has no transaction
+            server.sessions.pop(token, None)
+
+
+def lock_conflicts(idleness: Idleness) -> None:
     """Where Snowflake waits for a lock and then gives up, DuckDB refuses at once: both are Snowflake's error 625."""
     stock = cursor.FakeSnowflakeCursor.execute
 
@@ -64,6 +104,7 @@ def lock_conflicts() -> None:
         try:
             return stock(self, *args, **kwargs)
         except duckdb.TransactionException as e:
+            idleness.end_idle()
             raise ProgrammingError(msg=f"Statement could not lock table: {e}", errno=625, sqlstate="57014") from e
 
     cursor.FakeSnowflakeCursor.execute = execute
@@ -130,8 +171,12 @@ def check_logins(passwords: str, public_key: str) -> None:
             return JSONResponse({"data": {}, "code": "390100", "message": "Incorrect username or password was specified.", "success": False})
         return await stock(request)
 
-    route = next(r for r in server.routes if r.path == "/session/v1/login-request")
-    server.app.router.routes[server.routes.index(route)] = type(route)(route.path, login_request, methods=["POST"])
+    replace_route("/session/v1/login-request", login_request)
+
+
+def replace_route(path: str, endpoint) -> None:
+    at, route = next((i, r) for i, r in enumerate(server.app.router.routes) if r.path == path)
+    server.app.router.routes[at] = type(route)(path, endpoint, methods=["POST"])
 
 
 def knows(data, passwords: str) -> bool:
@@ -155,6 +200,7 @@ def main() -> None:
     p.add_argument("--port", type=int, required=True)
     p.add_argument("--data", help="directory for its databases; without it they lie in memory")
     p.add_argument("--database", required=True, help="that is there from the start")
+    p.add_argument("--idle-limit", type=float, default=300, help="seconds for which an idle transaction may hold up others")
     p.add_argument("--password-file", default="")
     p.add_argument("--public-key-file", default="")
     p.add_argument("--tls-cert")
@@ -164,7 +210,7 @@ def main() -> None:
     quoted_names()
     merge_from_queries()
     remember_statements()
-    lock_conflicts()
+    lock_conflicts(Idleness(a.idle_limit))
     sessions_have_a_database(a.database)
     check_logins(a.password_file, a.public_key_file)
     if a.data:

@@ -17,6 +17,8 @@ var (
 	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them.
 	fenced = append(every[:len(every):len(every)], newTopic)
 	heavy  = []maker{newNeo4j, newOpenSearch, newLance}
+	// The emulator of Snowflake takes some transactions a second.
+	slow = []maker{newSnowflake}
 )
 
 // maker makes a rig's target of one kind, and ends with the rig's test.

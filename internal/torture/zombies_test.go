@@ -14,12 +14,16 @@ import (
 
 // TestZombies lets writers of each target stand still in the middle of a write, for longer than their session lasts, until
 // another has taken their partitions over, and go on (F17, S5). What they still had to write must be refused.
-func TestZombies(t *testing.T) { zombiesOf(t, fenced) }
+func TestZombies(t *testing.T) { zombiesOf(t, fenced, 100) }
 
 // TestZombiesOfHeavyServers is the same for targets whose servers would slow the others' down.
-func TestZombiesOfHeavyServers(t *testing.T) { zombiesOf(t, heavy) }
+func TestZombiesOfHeavyServers(t *testing.T) { zombiesOf(t, heavy, 100) }
 
-func zombiesOf(t *testing.T, kinds []maker) {
+// TestZombiesOfSlowServers is the same, under less load.
+func TestZombiesOfSlowServers(t *testing.T) { zombiesOf(t, slow, 20) }
+
+// zombiesOf makes rate changes a second.
+func zombiesOf(t *testing.T, kinds []maker, rate int) {
 	r := newRig(t, span("FRESHET_SESSION", 2*time.Second), kinds, testenv.SharedKafka(t))
 	_, seed := chance(t)
 	n := number("FRESHET_ZOMBIES", 20)
@@ -33,7 +37,7 @@ func zombiesOf(t *testing.T, kinds []maker) {
 	for i, v := range r.targets {
 		pairs[v] = r.pair(t, 1+2*i, v)
 	}
-	l := newLoad(t, r, seed, 60, 6, 100)
+	l := newLoad(t, r, seed, 60, 6, rate)
 	b := r.begin(t, l)
 	t.Run("targets", func(t *testing.T) {
 		for _, v := range r.targets {

@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snowflakedb/gosnowflake"
-
 	"github.com/freshet-dev/freshet/internal/testenv"
+	"github.com/freshet-dev/freshet/internal/testenv/warehouse"
 	"github.com/freshet-dev/freshet/sinks/sinktest"
 	"github.com/freshet-dev/freshet/sinks/snowflake"
 	"github.com/freshet-dev/freshet/stream"
@@ -39,22 +38,12 @@ func newSchema(t testing.TB) schema {
 	t.Helper()
 	t.Setenv("FRESHET_TEST_PASSWORD", "pw")
 	server := testenv.SharedSnowflake(t)
-	s := schema{url: server.URL(), name: testenv.Name(t), db: client(t, server)}
+	s := schema{url: server.URL(), name: testenv.Name(t), db: warehouse.Client(t, server)}
 	t.Cleanup(func() {
 		_, err := s.db.ExecContext(context.WithoutCancel(t.Context()), "drop schema if exists "+s.id()+" cascade")
 		must(t, err)
 	})
 	return s
-}
-
-// client is one of the test's own.
-func client(t testing.TB, server *testenv.SnowflakeServer) *sql.DB {
-	t.Helper()
-	c, err := gosnowflake.ParseDSN("u:pw@" + strings.TrimPrefix(server.URL(), "http://") + "?account=test&protocol=http&disableTelemetry=true")
-	must(t, err)
-	db := sql.OpenDB(gosnowflake.NewConnector(gosnowflake.SnowflakeDriver{}, *c))
-	t.Cleanup(func() { must(t, db.Close()) })
-	return db
 }
 
 func (s schema) id(table ...string) string {
