@@ -23,6 +23,7 @@ components: ## install the real components that tests start, into the cache dire
 test: components ## install what the tests need and run all of them
 	$(GO) vet ./...
 	$(GO) vet -tags synctests ./internal/sim
+	$(GO) vet -tags long ./internal/torture
 	$(GO) run ./internal/testenv/suites
 
 sim: ## run N simulated runs with faults (3000), or one again: SEED=17
@@ -38,7 +39,7 @@ MOVES ?= 20
 SOAK ?= 30m
 
 torture: components ## kill, stop and cut off real processes and brokers for hours: KILLS=1000 ZOMBIES=200 MOVES=20 SOAK=30m
-	FRESHET_KILLS=$(KILLS) FRESHET_ZOMBIES=$(ZOMBIES) FRESHET_MOVES=$(MOVES) FRESHET_SOAK=$(SOAK) $(GO) test ./internal/torture -count=1 -v -timeout=24h
+	FRESHET_KILLS=$(KILLS) FRESHET_ZOMBIES=$(ZOMBIES) FRESHET_MOVES=$(MOVES) FRESHET_SOAK=$(SOAK) $(GO) test -tags long ./internal/torture -count=1 -v -timeout=24h
 
 mutants: ## break production code on purpose: a test must see each change
 	$(GO) test ./internal/mutants -count=1 -v -timeout=30m

@@ -146,25 +146,6 @@ func TestKillsOfBrokers(t *testing.T) {
 	r.torment(t, 200, func(m *torment) { m.scatter(kills-kills*3/4, 4) })
 }
 
-// TestKillsOfServers is for the targets that TestKills leaves out: each one's server is killed in turn, and then a replica before or after a write.
-func TestKillsOfServers(t *testing.T) {
-	r := newRig(t, 5*time.Second, append([]maker{newTopic}, heavy...), testenv.SharedKafka(t))
-	rounds := number("FRESHET_SERVER_KILLS", 2)
-	r.torment(t, 30, func(m *torment) {
-		for n := range rounds {
-			for _, v := range m.targets {
-				if s, ok := v.(server); ok {
-					s.restart(t)
-					m.counts["server of "+v.name()]++
-					m.goesOn(v)
-				}
-			}
-			m.atPoint([]string{"S1", "S3"}[n%2])
-		}
-	})
-	r.compare(t)
-}
-
 // torment lets fn bring faults over three replicas and their targets while rate changes a second are made; then it compares.
 func (r *rig) torment(t *testing.T, rate int, fn func(*torment)) *torment {
 	t.Helper()
@@ -182,26 +163,6 @@ func (r *rig) torment(t *testing.T, rate int, fn func(*torment)) *torment {
 	r.check(t, b)
 	t.Logf("%d kills %v; %d replicas gave up while brokers were down; %d changes", m.kills, m.counts, r.excused, l.sent.Load())
 	return m
-}
-
-// goesOn waits until a target takes more than it has.
-func (m *torment) goesOn(v target) {
-	m.t.Helper()
-	sum := func(ctx context.Context) (n int64, ok bool) {
-		at, err := v.applied(ctx)
-		for _, next := range at {
-			n += next
-		}
-		return n, err == nil
-	}
-	before, known := sum(m.t.Context())
-	m.until(m.t, "writes of "+v.name(), func(ctx context.Context) bool {
-		now, ok := sum(ctx)
-		if ok && !known {
-			before, known = now, true
-		}
-		return ok && now > before
-	})
 }
 
 // scatter kills replicas, and after every so many of them a broker.

@@ -16,9 +16,9 @@ var (
 	every = append(swift[:len(swift):len(swift)], newQdrant, newRedis, newWebhook)
 	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them.
 	fenced = append(every[:len(every):len(every)], newTopic)
-	heavy  = []maker{newNeo4j, newOpenSearch, newLance}
-	// The emulator of Snowflake takes some transactions a second.
-	slow = []maker{newSnowflake}
+	heavy  = []maker{newNeo4j, newOpenSearch}
+	// LanceDB's server and the emulator of Snowflake take some transactions a second.
+	slow = []maker{newLance, newSnowflake}
 )
 
 // maker makes a rig's target of one kind, and ends with the rig's test.

@@ -99,6 +99,7 @@ func (s *Sink) catalog(ctx context.Context) (c catalog, err error) {
 // ensure makes the rules that the catalog lacks, and waits until what was made is of use. A server that is killed, or loses its client, while it makes a
 // constraint leaves an index of that name, which stops the constraint from being made and is of no use without it.
 func (s *Sink) ensure(ctx context.Context, c catalog, rules []rule) error {
+	var made []string // indexes; a constraint is of use at once
 	for _, r := range rules {
 		if c.holds(r) {
 			continue
@@ -111,10 +112,12 @@ func (s *Sink) ensure(ctx context.Context, c catalog, rules []rule) error {
 		if _, err := s.query(ctx, r.create, nil); err != nil {
 			return err
 		}
-		if r.constraint {
-			continue // it is of use at once
+		if !r.constraint {
+			made = append(made, r.name)
 		}
-		if _, err := s.query(ctx, "CALL db.awaitIndex($name, 3600)", args{"name": r.name}); err != nil {
+	}
+	for _, name := range made {
+		if _, err := s.query(ctx, "CALL db.awaitIndex($name, 3600)", args{"name": name}); err != nil {
 			return err
 		}
 	}
