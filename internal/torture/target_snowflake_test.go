@@ -83,8 +83,8 @@ func (v *snowflakeTarget) applied(ctx context.Context) (map[int32]int64, error) 
 	})
 }
 
-// absent is Snowflake's number for what does not exist.
-const absent = 2003
+// Snowflake's numbers for what does not exist, and for a session that is over, since its server was killed.
+const absent, over = 2003, 390111
 
 // query gives no rows where there is no table; what a killed server causes is transient.
 func (v *snowflakeTarget) query(ctx context.Context, text string, each func(*sql.Rows) error) error {
@@ -94,8 +94,13 @@ func (v *snowflakeTarget) query(ctx context.Context, text string, each func(*sql
 		if !errors.As(err, &refusal) {
 			return &stream.Error{Op: "read Snowflake", Kind: stream.Transient, Err: err}
 		}
-		if refusal.Number == absent {
+		switch refusal.Number {
+		case absent:
 			return nil
+		case over:
+			v.db.SetMaxIdleConns(0) // the others are over, too
+			v.db.SetMaxIdleConns(2)
+			return &stream.Error{Op: "read Snowflake", Kind: stream.Transient, Err: err}
 		}
 		return err
 	}
