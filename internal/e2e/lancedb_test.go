@@ -81,43 +81,26 @@ func (l lake) plant(document string, changed map[string]any) {
 // TestLanceDB: files are kept in step with a table, by the binary, as they are made, edited and deleted.
 func TestLanceDB(t *testing.T) {
 	p, l := newLake(t)
-	p.write("docs/a.md", "Herons fish at dawn.")
-	p.write("docs/b.md", "The pump was painted green.")
-	p.devOnce()
-	same(t, "table", l.texts(), []string{"page/a.md Herons fish at dawn.", "page/b.md The pump was painted green."})
-
-	p.write("docs/a.md", "Herons sleep at noon.")
-	p.remove("docs/b.md")
-	p.devOnce()
-	same(t, "table", l.texts(), []string{"page/a.md Herons sleep at noon."})
+	p.keptInStep("table", l.texts)
 }
 
 // TestVerifyLanceDB: what was removed, added or altered by hand is found and repaired.
 func TestVerifyLanceDB(t *testing.T) {
 	p, l := newLake(t)
-	for _, name := range []string{"a", "b", "c", "d"} {
-		p.write("docs/"+name+".md", "Herons fish at dawn, says "+name+".")
-	}
-	p.devOnce()
-	p.clean("lake", 4)
+	p.fourPages("lake")
 	was := l.texts()
-
-	if _, err := l.table.Ask(t.Context(), "delete", map[string]string{"predicate": "_document = 'page/a.md'"}); err != nil {
-		t.Fatal(err)
-	}
-	l.plant("page/b.md", map[string]any{"text": "edited"})
-	turned := make([]float32, 256)
-	turned[0] = 1
-	l.plant("page/c.md", map[string]any{"embedding": turned})
-	p.finds("lake", "column page/b.md text", "missing page/a.md", "vector page/c.md embedding")
-	p.repairs("lake", 3, p.partitions("lake")...)
-	p.clean("lake", 4)
-
-	version, _ := l.rows()["page/d.md"]["_version"].(float64)
-	l.plant("page/d.md", map[string]any{"_version": version - 1})
-	l.plant("page/d.md", map[string]any{"_id": "page/none.md:", "_document": "page/none.md"})
-	p.finds("lake", "extra page/none.md", "version page/d.md")
-	p.repairs("lake", 2)
-	p.clean("lake", 4)
+	p.planted("lake", func() {
+		if _, err := l.table.Ask(t.Context(), "delete", map[string]string{"predicate": "_document = 'page/a.md'"}); err != nil {
+			t.Fatal(err)
+		}
+		l.plant("page/b.md", map[string]any{"text": "edited"})
+		turned := make([]float32, 256)
+		turned[0] = 1
+		l.plant("page/c.md", map[string]any{"embedding": turned})
+	}, func() {
+		version, _ := l.rows()["page/d.md"]["_version"].(float64)
+		l.plant("page/d.md", map[string]any{"_version": version - 1})
+		l.plant("page/d.md", map[string]any{"_id": "page/none.md:", "_document": "page/none.md"})
+	})
 	same(t, "table", l.texts(), was)
 }

@@ -105,42 +105,21 @@ func (x index) put(id string, source map[string]any) {
 // TestOpenSearch: files are kept in step with an index, by the binary, as they are made, edited and deleted.
 func TestOpenSearch(t *testing.T) {
 	p, x := newIndex(t)
-	p.write("docs/a.md", "Herons fish at dawn.")
-	p.write("docs/b.md", "The pump was painted green.")
-	p.devOnce()
-	same(t, "index", x.texts(), []string{"page/a.md Herons fish at dawn.", "page/b.md The pump was painted green."})
-
-	p.write("docs/a.md", "Herons sleep at noon.")
-	p.remove("docs/b.md")
-	p.devOnce()
-	same(t, "index", x.texts(), []string{"page/a.md Herons sleep at noon."})
+	p.keptInStep("index", x.texts)
 }
 
 // TestVerifyOpenSearch: what was removed, added or altered by hand is found and repaired.
 func TestVerifyOpenSearch(t *testing.T) {
 	p, x := newIndex(t)
-	for _, name := range []string{"a", "b", "c", "d"} {
-		p.write("docs/"+name+".md", "Herons fish at dawn, says "+name+".")
-	}
-	p.devOnce()
-	p.clean("search", 4)
+	p.fourPages("search")
 	was := x.texts()
 
 	held := x.pages()
-	x.ask(http.MethodDelete, x.place+"/_doc/"+strings.ReplaceAll(held["page/a.md"].ID, "/", "%2F")+"?refresh=true", "")
 	edit := func(document, field string, to any) {
 		source := maps.Clone(held[document].Source)
 		source[field] = to
 		x.put(held[document].ID, source)
 	}
-	edit("page/b.md", "text", "edited")
-	turned := make([]float32, 256)
-	turned[0] = 1
-	edit("page/c.md", "embedding", turned)
-	p.finds("search", "column page/b.md text", "missing page/a.md", "vector page/c.md embedding")
-	p.repairs("search", 3, p.partitions("search")...)
-	p.clean("search", 4)
-
 	own, _ := held["page/d.md"].Source["_freshet"].(map[string]any)
 	version, _ := own["version"].(float64)
 	alter := func(name string, to any) map[string]any {
@@ -148,12 +127,17 @@ func TestVerifyOpenSearch(t *testing.T) {
 		changed[name] = to
 		return changed
 	}
-	edit("page/d.md", "_freshet", alter("version", version-1))
-	stranger := maps.Clone(held["page/d.md"].Source)
-	stranger["_freshet"] = alter("document", "page/none.md")
-	x.put("page/none.md", stranger)
-	p.finds("search", "extra page/none.md", "version page/d.md")
-	p.repairs("search", 2)
-	p.clean("search", 4)
+	p.planted("search", func() {
+		x.ask(http.MethodDelete, x.place+"/_doc/"+strings.ReplaceAll(held["page/a.md"].ID, "/", "%2F")+"?refresh=true", "")
+		edit("page/b.md", "text", "edited")
+		turned := make([]float32, 256)
+		turned[0] = 1
+		edit("page/c.md", "embedding", turned)
+	}, func() {
+		edit("page/d.md", "_freshet", alter("version", version-1))
+		stranger := maps.Clone(held["page/d.md"].Source)
+		stranger["_freshet"] = alter("document", "page/none.md")
+		x.put("page/none.md", stranger)
+	})
 	same(t, "index", x.texts(), was)
 }

@@ -27,15 +27,7 @@ func TestQdrant(t *testing.T) {
 	server := testenv.Qdrant(t, testenv.QdrantOptions{})
 	p := newProject(t, qdrantFlow)
 	p.env = []string{"QDRANT_URL=" + server.URL()}
-	p.write("docs/a.md", "Herons fish at dawn.")
-	p.write("docs/b.md", "The pump was painted green.")
-	p.devOnce()
-	same(t, "collection", kept(t, server), []string{"page/a.md Herons fish at dawn.", "page/b.md The pump was painted green."})
-
-	p.write("docs/a.md", "Herons sleep at noon.")
-	p.remove("docs/b.md")
-	p.devOnce()
-	same(t, "collection", kept(t, server), []string{"page/a.md Herons sleep at noon."})
+	p.keptInStep("collection", func() []string { return kept(t, server) })
 }
 
 // kept reads the collection through the target's own sink.

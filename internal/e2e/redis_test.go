@@ -76,21 +76,13 @@ func TestRedis(t *testing.T) {
 // TestVerifyRedis: what was removed, added or altered by hand is found and repaired.
 func TestVerifyRedis(t *testing.T) {
 	p, f := newFeatures(t)
-	for _, name := range []string{"a", "b", "c", "d"} {
-		p.write("docs/"+name+".md", "Herons fish at dawn, says "+name+".")
-	}
-	p.devOnce()
-	p.clean("online", 4)
-	f.do("DEL", "features:kept:page/a.md")
-	f.do("HSET", "features:kept:page/b.md", "text", "edited")
-	f.do("HSET", "features:kept:page/c.md", "embedding", strings.Repeat("\x00\x00\x80\x3f", 256))
-	p.finds("online", "column page/b.md text", "missing page/a.md", "vector page/c.md embedding")
-	p.repairs("online", 3, p.partitions("online")...)
-	p.clean("online", 4)
-
-	f.do("HSET", "features:kept:page/d.md", "_version", "1")
-	f.do("COPY", "features:kept:page/a.md", "features:kept:page/none.md")
-	p.finds("online", "extra page/none.md", "version page/d.md")
-	p.repairs("online", 2)
-	p.clean("online", 4)
+	p.fourPages("online")
+	p.planted("online", func() {
+		f.do("DEL", "features:kept:page/a.md")
+		f.do("HSET", "features:kept:page/b.md", "text", "edited")
+		f.do("HSET", "features:kept:page/c.md", "embedding", strings.Repeat("\x00\x00\x80\x3f", 256))
+	}, func() {
+		f.do("HSET", "features:kept:page/d.md", "_version", "1")
+		f.do("COPY", "features:kept:page/a.md", "features:kept:page/none.md")
+	})
 }

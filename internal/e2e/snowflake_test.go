@@ -75,40 +75,23 @@ func (w stock) texts() (all []string) {
 // TestSnowflake: files are kept in step with a table, by the binary, as they are made, edited and deleted.
 func TestSnowflake(t *testing.T) {
 	p, w := newStock(t)
-	p.write("docs/a.md", "Herons fish at dawn.")
-	p.write("docs/b.md", "The pump was painted green.")
-	p.devOnce()
-	same(t, "table", w.texts(), []string{"page/a.md Herons fish at dawn.", "page/b.md The pump was painted green."})
-
-	p.write("docs/a.md", "Herons sleep at noon.")
-	p.remove("docs/b.md")
-	p.devOnce()
-	same(t, "table", w.texts(), []string{"page/a.md Herons sleep at noon."})
+	p.keptInStep("table", w.texts)
 }
 
 // TestVerifySnowflake: what was removed, added or altered by hand is found and repaired.
 func TestVerifySnowflake(t *testing.T) {
 	p, w := newStock(t)
-	for _, name := range []string{"a", "b", "c", "d"} {
-		p.write("docs/"+name+".md", "Herons fish at dawn, says "+name+".")
-	}
-	p.devOnce()
-	p.clean("warehouse", 4)
+	p.fourPages("warehouse")
 	was := w.texts()
-
-	w.alter(`DELETE FROM KEPT WHERE "_document" = 'page/a.md'`)
-	w.alter(`UPDATE KEPT SET "text" = 'edited' WHERE "_document" = 'page/b.md'`)
-	turned := "[1" + strings.Repeat(",0", 255) + "]"
-	w.alter(`UPDATE KEPT SET "embedding" = PARSE_JSON('` + turned + `')::ARRAY WHERE "_document" = 'page/c.md'`)
-	p.finds("warehouse", "column page/b.md text", "missing page/a.md", "vector page/c.md embedding")
-	p.repairs("warehouse", 3, p.partitions("warehouse")...)
-	p.clean("warehouse", 4)
-
-	w.alter(`INSERT INTO KEPT ("_document", "_key", "_version", "_partition", "text")
-SELECT 'page/none.md', "_key", "_version", "_partition", "text" FROM KEPT WHERE "_document" = 'page/a.md'`)
-	w.alter(`UPDATE KEPT SET "_version" = "_version" - 1 WHERE "_document" = 'page/d.md'`)
-	p.finds("warehouse", "extra page/none.md", "version page/d.md")
-	p.repairs("warehouse", 2)
-	p.clean("warehouse", 4)
+	p.planted("warehouse", func() {
+		w.alter(`DELETE FROM KEPT WHERE "_document" = 'page/a.md'`)
+		w.alter(`UPDATE KEPT SET "text" = 'edited' WHERE "_document" = 'page/b.md'`)
+		turned := "[1" + strings.Repeat(",0", 255) + "]"
+		w.alter(`UPDATE KEPT SET "embedding" = PARSE_JSON('` + turned + `')::ARRAY WHERE "_document" = 'page/c.md'`)
+	}, func() {
+		w.alter(`INSERT INTO KEPT ("_document", "_key", "_version", "_partition", "text")
+	SELECT 'page/none.md', "_key", "_version", "_partition", "text" FROM KEPT WHERE "_document" = 'page/a.md'`)
+		w.alter(`UPDATE KEPT SET "_version" = "_version" - 1 WHERE "_document" = 'page/d.md'`)
+	})
 	same(t, "table", w.texts(), was)
 }

@@ -124,7 +124,7 @@ var all = []mutant{
 		".declaration != is || !c.has(t)", ".declaration != is || !c.has(t) || true",
 		"sinks/neo4j", "TestTwinHasMadeIt", ""},
 	{"contributions in no order", "sinks/neo4j/derive.go",
-		"		slices.SortFunc(rows, byKey)\n", "		slices.SortFunc(rows, func(a, b stream.RowWrite) int { return byKey(b, a) })\n",
+		"		slices.SortFunc(rows, place.ByKey)\n", "		slices.SortFunc(rows, func(a, b stream.RowWrite) int { return place.ByKey(b, a) })\n",
 		"sinks/neo4j", "TestSharedNode", ""},
 	{"no epoch check (Snowflake)", "sinks/snowflake/place.go",
 		"	if err == nil && h.Epoch != epoch {\n", "	if err == nil && h.Epoch < 0 {\n",

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -124,7 +125,7 @@ func (d *derivation) rowsOf(ctx context.Context, t *table, ids []identity) (map[
 		}
 	}
 	for _, rows := range out {
-		slices.SortFunc(rows, byKey)
+		slices.SortFunc(rows, place.ByKey)
 	}
 	return out, nil
 }

@@ -1,11 +1,10 @@
 package neo4j
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -23,28 +22,17 @@ type put struct {
 
 // lastOf gives the last write of every row in b, by table, sorted.
 func (s *Sink) lastOf(b stream.Batch) (map[*table][]put, error) {
-	last := map[stream.RowID]stream.RowWrite{}
-	for _, u := range b.Units {
-		for _, r := range u.Rows {
-			if s.tables[r.Table] == nil {
-				return nil, stream.Errorf(stream.Internal, s.op("write to"), "it does not keep table %s", r.Table)
-			}
-			last[r.RowID] = r
+	puts := map[*table][]put{}
+	for name, rows := range place.LastWrites(b) {
+		t := s.tables[name]
+		if t == nil {
+			return nil, stream.Errorf(stream.Internal, s.op("write to"), "it does not keep table %s", name)
+		}
+		for _, r := range rows {
+			puts[t] = append(puts[t], put{r, r.Version.Pack()})
 		}
 	}
-	puts := map[*table][]put{}
-	for id, r := range last {
-		t := s.tables[id.Table]
-		puts[t] = append(puts[t], put{r, r.Version.Pack()})
-	}
-	for _, p := range puts {
-		slices.SortFunc(p, func(a, b put) int { return byKey(a.RowWrite, b.RowWrite) })
-	}
 	return puts, nil
-}
-
-func byKey(a, b stream.RowWrite) int {
-	return cmp.Or(cmp.Compare(a.Document, b.Document), cmp.Compare(a.Key, b.Key))
 }
 
 // write writes rows, and brings what is derived from them in step.

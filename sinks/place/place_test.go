@@ -76,3 +76,24 @@ func TestAdopt(t *testing.T) {
 		}
 	}
 }
+
+// TestLastWrites: of each row the last write counts, in order of document and key, upserts and deletes apart.
+func TestLastWrites(t *testing.T) {
+	write := func(table, document, key string, offset int64, deleted bool) stream.RowWrite {
+		return stream.RowWrite{RowID: stream.RowID{Table: table, Document: document, Key: key}, Version: stream.Version{Offset: offset}, Delete: deleted}
+	}
+	last := LastWrites(stream.Batch{Units: []stream.Unit{
+		{Rows: []stream.RowWrite{write("a", "y", "1", 0, false), write("a", "x", "2", 1, false), write("b", "x", "", 2, true)}},
+		{Rows: []stream.RowWrite{write("a", "y", "1", 3, true), write("a", "x", "1", 4, false), write("b", "x", "", 5, false)}},
+	}})
+	upserts, deletes := Split(last["a"])
+	if want := []stream.RowWrite{write("a", "x", "1", 4, false), write("a", "x", "2", 1, false)}; !reflect.DeepEqual(upserts, want) {
+		t.Errorf("upserts %v, want %v", upserts, want)
+	}
+	if want := []stream.RowWrite{write("a", "y", "1", 3, true)}; !reflect.DeepEqual(deletes, want) {
+		t.Errorf("deletes %v, want %v", deletes, want)
+	}
+	if want := []stream.RowWrite{write("b", "x", "", 5, false)}; len(last) != 2 || !reflect.DeepEqual(last["b"], want) {
+		t.Errorf("%d tables, b %v, want %v", len(last), last["b"], want)
+	}
+}

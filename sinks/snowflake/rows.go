@@ -1,13 +1,12 @@
 package snowflake
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/freshet-dev/freshet/sinks/jsonvalue"
+	"github.com/freshet-dev/freshet/sinks/place"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -106,36 +105,19 @@ func (t *table) refuse(r stream.RowWrite, column string, err error) error {
 		Err: fmt.Errorf("column %s: %w; change the flow so that it does not produce this value", column, err)}
 }
 
-// eachTable gives the last write of every row in b, by table, sorted by key: a MERGE can't touch a row twice.
+// eachTable gives the last write of every row in b, by table, see place.LastWrites.
 func (s *Sink) eachTable(b stream.Batch, do func(t *table, upserts, deletes []stream.RowWrite) error) error {
-	last := map[stream.RowID]stream.RowWrite{}
-	for _, u := range b.Units {
-		for _, r := range u.Rows {
-			if s.tables[r.Table] == nil {
-				return stream.Errorf(stream.Internal, s.op("write to"), "it does not keep table %s", r.Table)
-			}
-			last[r.RowID] = r
-		}
-	}
-	upserts, deletes := map[string][]stream.RowWrite{}, map[string][]stream.RowWrite{}
-	for id, r := range last {
-		if r.Delete {
-			deletes[id.Table] = append(deletes[id.Table], r)
-		} else {
-			upserts[id.Table] = append(upserts[id.Table], r)
+	last := place.LastWrites(b)
+	for name := range last {
+		if s.tables[name] == nil {
+			return stream.Errorf(stream.Internal, s.op("write to"), "it does not keep table %s", name)
 		}
 	}
 	for _, t := range s.order {
-		u, d := upserts[t.decl.Name], deletes[t.decl.Name]
-		slices.SortFunc(u, byKey)
-		slices.SortFunc(d, byKey)
-		if err := do(t, u, d); err != nil {
+		upserts, deletes := place.Split(last[t.decl.Name])
+		if err := do(t, upserts, deletes); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func byKey(a, b stream.RowWrite) int {
-	return cmp.Or(cmp.Compare(a.Document, b.Document), cmp.Compare(a.Key, b.Key))
 }
