@@ -44,6 +44,7 @@ func TestCommandsWhenNothingRuns(t *testing.T) {
 	d := newDesk(t)
 	d.want(exitDone, []string{"nothing runs, and there is no state"}, "status")
 	d.want(exitUsage, []string{"flow handbook has not run yet"}, "verify", "local")
+	d.want(exitUsage, []string{"flow handbook has not run yet"}, "plan")
 	var report Report
 	d.json(&report, "dev", "dev", "--once")
 	if report.Documents != 2 || report.Tables["chunks"].Rows != 3 {
@@ -57,6 +58,7 @@ func TestCommandsWhenNothingRuns(t *testing.T) {
 	}
 	d.checkDocuments()
 	d.checkTrials()
+	d.checkPlan()
 	d.wantWhole()
 	var v verified
 	d.json(&v, "verify", "verify", "local")
@@ -98,6 +100,25 @@ func (d *desk) checkDocuments() {
 	}
 	d.want(exitDone, []string{"status     live", "handbook.files.page/", "path = install.md", "row        chunks"}, "documents", "show", "page/install.md")
 	d.want(exitFailed, []string{"there is no document page/none.md"}, "documents", "show", "page/none.md")
+}
+
+// checkPlan has a changed flow planned in both forms, and leaves it as it was.
+func (d *desk) checkPlan() {
+	d.Helper()
+	var p planned
+	d.json(&p, "plan", "plan")
+	if !p.nothing() || p.Tables["chunks"].Same != 3 {
+		d.Errorf("got %+v", p)
+	}
+	d.want(exitDone, []string{"flow handbook: nothing to do"}, "plan")
+	changed := strings.NewReplacer(`body.title + "\n" + chunk.text`, "chunk.text", "targets:\n", "targets:\n  beside: { sqlite: { path: beside.db }, tables: [chunks] }\n")
+	d.write("flow.yaml", changed.Replace(deskFlow))
+	d.want(exitDifference, []string{"flow handbook: 2 documents to be evaluated\n  node input changed\n  target beside added",
+		"vector  3         0       at least 3 calls, 27 tokens", "chunks  0      0          3              0        0"}, "plan")
+	if s := d.run("plan", "--json"); d.conforms("plan", s.out) != nil || s.code != exitDifference {
+		d.Errorf("exit %d: %s%s", s.code, s.out, s.err)
+	}
+	d.write("flow.yaml", deskFlow)
 }
 
 // checkDifferences demands that verify finds what tamper did, in both forms, and tells no value.
@@ -174,6 +195,7 @@ func TestCommandsWhileDevRuns(t *testing.T) {
 	d.wantWhole()
 	d.want(exitUsage, []string{"1 processes of flow handbook run; stop them first"}, "reset", "--yes")
 	d.want(exitUsage, []string{"`freshet dev` runs flow handbook", "stop it first"}, "verify", "local")
+	d.want(exitUsage, []string{"`freshet dev` runs flow handbook", "stop it first"}, "plan")
 	d.checkMetrics()
 	d.checkForget()
 	stop()

@@ -22,25 +22,40 @@ func (a *app) checkDeclaration(ctx context.Context) error {
 
 func (a *app) compareDeclaration(ctx context.Context) error {
 	now := a.flow.Declaration()
-	recorded, err := a.cluster.Declaration(ctx, a.flow.Name)
-	if err != nil {
+	old, err := a.recordedDeclaration(ctx)
+	if err != nil || old == nil {
 		return err
 	}
-	var old flow.Declaration
-	if recorded != nil {
-		if err := json.Unmarshal(recorded.Body, &old); err != nil {
-			return fmt.Errorf("read the recorded declaration of flow %s: %w", a.flow.Name, err)
-		}
-		if names := now.Renamed(old); len(names) > 0 {
-			return usagef("flow %s: the ID formula of source %s changed, so that its documents have other IDs; to begin again from the sources, "+
-				"run: freshet reset -f %s", a.flow.Name, strings.Join(names, ", "), a.flowFile)
-		}
-		if changed := now.Changed(old); old.Logic != now.Logic && !a.reevaluate {
-			return usagef("flow %s changed since it last ran: %s; start with --reevaluate to evaluate every document again "+
-				"(only what a change affects is computed)", a.flow.Name, strings.Join(changed, ", "))
-		}
+	if err := a.renamed(*old); err != nil {
+		return err
+	}
+	if changed := now.Changed(*old); old.Logic != now.Logic && !a.reevaluate {
+		return usagef("flow %s changed since it last ran: %s; start with --reevaluate to evaluate every document again "+
+			"(only what a change affects is computed; `freshet plan` says how much)", a.flow.Name, strings.Join(changed, ", "))
 	}
 	return nil
+}
+
+// renamed refuses a flow file that gives the documents other IDs than they have.
+func (a *app) renamed(old flow.Declaration) error {
+	if names := a.flow.Declaration().Renamed(old); len(names) > 0 {
+		return usagef("flow %s: the ID formula of source %s changed, so that its documents have other IDs; to begin again from the sources, "+
+			"run: freshet reset -f %s", a.flow.Name, strings.Join(names, ", "), a.flowFile)
+	}
+	return nil
+}
+
+// recordedDeclaration is what the flow last ran with; nil when it has not run.
+func (a *app) recordedDeclaration(ctx context.Context) (*flow.Declaration, error) {
+	recorded, err := a.cluster.Declaration(ctx, a.flow.Name)
+	if err != nil || recorded == nil {
+		return nil, err
+	}
+	var old flow.Declaration
+	if err := json.Unmarshal(recorded.Body, &old); err != nil {
+		return nil, fmt.Errorf("read the recorded declaration of flow %s: %w", a.flow.Name, err)
+	}
+	return &old, nil
 }
 
 // recordDeclaration records what the flow file declares, unless that is recorded already.

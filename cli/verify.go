@@ -211,16 +211,21 @@ func (a *app) verify(ctx context.Context, name string, limit int, shown *progres
 	return v, err
 }
 
-// reachRows connects to the brokers, and refuses a flow file that says something else than the flow last ran with.
-func (a *app) reachRows(ctx context.Context) error {
+// reachTopics connects to the brokers that hold the topics of a flow that has run.
+func (a *app) reachTopics(ctx context.Context) error {
 	switch {
 	case a.devProcess(ctx) != nil:
 		return usagef("`freshet dev` runs flow %s, and keeps its broker and its targets to itself; stop it first", a.flow.Name)
 	case a.embedded && !exists(filepath.Join(a.dataDir, "broker")):
 		return usagef("flow %s has not run yet", a.flow.Name)
 	}
-	if err := a.connect(ctx); err != nil {
-		return asUsage(err)
+	return asUsage(a.connect(ctx))
+}
+
+// reachRows is reachTopics, and refuses a flow file that says something else than the flow last ran with.
+func (a *app) reachRows(ctx context.Context) error {
+	if err := a.reachTopics(ctx); err != nil {
+		return err
 	}
 	var err error
 	if a.topics, err = a.cluster.EnsureTopics(ctx, a.flow.Name, a.kafkaSource()); err != nil {

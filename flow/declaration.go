@@ -112,6 +112,34 @@ func (d Declaration) Changed(old Declaration) []string {
 	return changes
 }
 
+// ChangedTargets says which targets were added or removed since old, and of which the tables did.
+func (d Declaration) ChangedTargets(old Declaration) []string {
+	changes := []string{}
+	for _, t := range d.Targets {
+		at := slices.IndexFunc(old.Targets, func(o TargetSummary) bool { return o.Name == t.Name })
+		if at < 0 || old.Targets[at].Kind != t.Kind {
+			changes = append(changes, "target "+t.Name+" added: all rows of its tables are written to it; nothing is computed for it")
+			continue
+		}
+		for _, table := range t.Tables {
+			if !slices.Contains(old.Targets[at].Tables, table) {
+				changes = append(changes, "target "+t.Name+" gets table "+table)
+			}
+		}
+		for _, table := range old.Targets[at].Tables {
+			if !slices.Contains(t.Tables, table) {
+				changes = append(changes, "target "+t.Name+" no longer keeps table "+table+", which stays there as it is")
+			}
+		}
+	}
+	for _, o := range old.Targets {
+		if !slices.ContainsFunc(d.Targets, func(t TargetSummary) bool { return t.Name == o.Name }) {
+			changes = append(changes, "target "+o.Name+" removed: what it holds stays there as it is")
+		}
+	}
+	return changes
+}
+
 func changedSources(now, old []Part) []string {
 	var changes []string
 	before, after := partsBy(old), partsBy(now)

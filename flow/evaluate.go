@@ -18,6 +18,7 @@ type evaluation struct {
 	frames []frame          // by scope
 	values [][]stream.Value // by step, then by element of its scope; nil until evaluated
 	kept   [][][]bool       // by table, by depth of scope, by element: does a kept row depend on it?
+	ahead  *outlook         // set: some values are stand-ins; see Foresee
 }
 
 // frame holds the elements of one scope: the values, and for each the index of the enclosing element.
@@ -228,6 +229,8 @@ func (e *evaluation) open(s *step) error {
 	for i, v := range e.values[s.index] {
 		switch v.Kind() {
 		case stream.Null:
+		case stream.Dynamic:
+			e.ahead.unsure("how many elements " + s.what() + " gives")
 		case stream.List:
 			for j := range v.Len() {
 				f.elements, f.parents = append(f.elements, v.At(j)), append(f.parents, i)
@@ -283,6 +286,9 @@ func (e *evaluation) value(ident string, s *scope, i int) stream.Value {
 }
 
 func (e *evaluation) eval(x *expression, s *scope, i int) (stream.Value, error) {
+	if e.ahead != nil && e.hangs(x, s, i) {
+		return e.standIn(x, s, i), nil
+	}
 	if ident, plain := x.formula.Variable(); plain {
 		if v, ok := x.formula.Select(e.value(ident, s, i)); ok {
 			return v, nil
@@ -303,6 +309,10 @@ func (e *evaluation) condition(x *expression, s *scope, i int) (bool, error) {
 	v, err := e.eval(x, s, i)
 	if err != nil {
 		return false, err
+	}
+	if v.Kind() == stream.Dynamic {
+		e.ahead.unsure("what " + x.what + " says")
+		return true, nil
 	}
 	return x.truth(v)
 }

@@ -98,7 +98,10 @@ func (e *evaluation) row(t *table, i int) (stream.Row, error) {
 		if err != nil {
 			return row, err
 		}
-		if row.Key, err = t.key.keyText(v); err != nil {
+		if of, stands := v.StandsIn(); stands {
+			row.Key = e.ahead.key(of)
+			e.ahead.unsure("what " + t.key.what + " says")
+		} else if row.Key, err = t.key.keyText(v); err != nil {
 			return row, err
 		}
 	}

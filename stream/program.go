@@ -55,6 +55,14 @@ type Calls interface {
 	Computed(node string, n int)
 }
 
+// Foreseen is what an evaluation would come to, as far as it is known without the results that calls stood something in for
+// (StandIn).
+type Foreseen struct {
+	Rows   []Row    // those that the document would have
+	Known  []bool   // by row: none of its values is a stand-in
+	Unsure []string // what hangs on a missing result and can't be told; it is taken to be as much as can be
+}
+
 // Program is a checked flow, ready to evaluate documents. It is immutable and safe for concurrent use.
 type Program interface {
 	// Flow is the flow's name.

@@ -14,7 +14,7 @@ import (
 // Kind says which of the value kinds of a flow a Value or a Type is.
 type Kind uint8
 
-// The kinds. Dynamic is a Type only: "known at run time".
+// The kinds. Dynamic is a Type only: "known at run time"; of a Value it is the kind of stand-ins.
 const (
 	Null Kind = iota
 	Bool
@@ -111,6 +111,18 @@ func DecimalOf(unscaled *big.Int, scale int) Value {
 
 // ListOf returns a list that takes over items.
 func ListOf(items ...Value) Value { return Value{kind: List, c: &compound{items: items}} }
+
+// StandIn returns what stands for a value that nobody has computed yet, in evaluations that foresee what others will do.
+// Equal fingerprints stand for equal values. A stand-in lies in no other value, and is never stored.
+func StandIn(of Fingerprint) Value { return Value{kind: Dynamic, s: string(of[:])} }
+
+// StandsIn returns the fingerprint that StandIn was given; ok is false for every other value.
+func (v Value) StandsIn() (of Fingerprint, ok bool) {
+	if v.kind != Dynamic {
+		return of, false
+	}
+	return Fingerprint([]byte(v.s)), true
+}
 
 // Entry is one key of a map with its value.
 type Entry struct {

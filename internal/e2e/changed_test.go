@@ -32,7 +32,7 @@ func declarations(m *modelServer) map[string][]string {
 }
 
 // TestChangedDeclaration holds point 7: after any change of the flow file, `dev --once` makes the tables what a fresh
-// directory gives.
+// directory gives, and does what `plan` said.
 func TestChangedDeclaration(t *testing.T) {
 	for name, change := range declarations(newModelServer(t)) {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +40,11 @@ func TestChangedDeclaration(t *testing.T) {
 			p := newProject(t, pageFlow).pages()
 			p.devOnce()
 			p.write("flow.yaml", strings.NewReplacer(change...).Replace(pageFlow))
-			p.devOnce()
+			plan := p.plans()
+			report := p.devOnce()
+			if name != "include" { // which files leave shows when the folder is read
+				p.foretold(plan, report)
+			}
 			all := tables
 			if name == "table added" {
 				all = append([]string{"names"}, tables...)

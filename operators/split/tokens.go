@@ -26,6 +26,9 @@ func counterOf(name string) (counter, error) {
 	return e.count, nil
 }
 
+// Tokens counts a text's tokens by the vocabulary cl100k_base.
+func Tokens(text string) (int, error) { return encodings[string(tokenizer.Cl100kBase)].count(text) }
+
 const (
 	// Shorter texts are counted as fast as they are looked up.
 	shortestKept = 48

@@ -39,11 +39,15 @@ type batcher struct {
 }
 
 func newBatcher(m *memos, n *stream.Node) *batcher {
-	b := &batcher{memos: m, node: n, size: 1, slots: make(chan struct{}, parallel)}
+	return &batcher{memos: m, node: n, size: int(batchSize(n)), slots: make(chan struct{}, parallel)}
+}
+
+// batchSize is how many inputs one call of the node's operator takes.
+func batchSize(n *stream.Node) int64 {
 	if s, ok := n.Operator.(stream.Batcher); ok {
-		b.size = max(1, s.BatchSize())
+		return int64(max(1, s.BatchSize()))
 	}
-	return b
+	return 1
 }
 
 func (b *batcher) add(c *call) {

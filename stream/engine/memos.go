@@ -297,7 +297,16 @@ func (c *calls) collect(ctx context.Context, flights []*call, waits map[stream.F
 
 // direct runs a cheap operator, which stores nothing.
 func (c *calls) direct(ctx context.Context, n *stream.Node, inputs []stream.Value) ([]stream.Value, error) {
-	out := make([]stream.Value, len(inputs))
+	out, computed, err := applyTo(ctx, n, inputs)
+	if err == nil && computed > 0 {
+		c.count(n.Name, NodeCount{Computed: computed})
+	}
+	return out, err
+}
+
+// applyTo runs a cheap operator on the inputs that aren't null, and returns how many these are.
+func applyTo(ctx context.Context, n *stream.Node, inputs []stream.Value) (out []stream.Value, computed int64, err error) {
+	out = make([]stream.Value, len(inputs))
 	at := make([]int, 0, len(inputs))
 	given := make([]stream.Value, 0, len(inputs))
 	for i, in := range inputs {
@@ -306,18 +315,17 @@ func (c *calls) direct(ctx context.Context, n *stream.Node, inputs []stream.Valu
 		}
 	}
 	if len(given) == 0 {
-		return out, nil
+		return out, 0, nil
 	}
 	got, err := n.Operator.Apply(ctx, given)
 	if err != nil {
-		return nil, firstFailure(err)
+		return nil, 0, firstFailure(err)
 	}
 	if len(got) != len(given) {
-		return nil, miscounted(n, len(got), len(given))
+		return nil, 0, miscounted(n, len(got), len(given))
 	}
 	for j, i := range at {
 		out[i] = got[j]
 	}
-	c.count(n.Name, NodeCount{Computed: int64(len(given))})
-	return out, nil
+	return out, int64(len(given)), nil
 }
