@@ -32,15 +32,26 @@ targets:
   local:  { sqlite: { path: out.db }, tables: [pages, chunks] }
   db:     { postgres: { url: "env:PG_URL", schema: peers }, tables: [pages, chunks] }
   search: { qdrant: { url: "env:QDRANT_URL" }, tables: { pages: { table: NAME-pages }, chunks: { table: NAME-chunks } } }
-  online: { redis: { url: "env:REDIS_URL" }, tables: [pages, chunks] }
+  online: { redis: { url: "env:REDIS_URL", prefix: NAME }, tables: [pages, chunks] }
   out:    { topic: { prefix: "NAME." }, tables: [pages, chunks] }
+  text:   { opensearch: { url: "env:OPENSEARCH_URL", prefix: NAME- }, tables: { pages: { replicas: 0 }, chunks: { replicas: 0 } } }
+  kg:     { neo4j: { url: "env:NEO4J_URL", password: "env:NEO4J_PASSWORD" }, tables: { pages: { node: LABEL_page }, chunks: { node: LABEL_chunk } } }
+  lake:   { lancedb: { url: "env:LANCEDB_URL", namespace: [NAME] }, tables: [pages, chunks] }
+  wh:
+    snowflake: { account: test, url: "env:SNOWFLAKE_URL", user: u, password: "env:SNOWFLAKE_PASSWORD", database: FRESHET, schema: LABEL }
+    tables: [pages, chunks]
+  hook:   { webhook: { url: "env:WEBHOOK_URL", secret: "env:WEBHOOK_SECRET" }, tables: [pages, chunks] }
 `
+
+// steady are the targets that are there all the time; search is not.
+var steady = []string{"local", "db", "online", "out", "text", "kg", "lake", "wh", "hook"}
 
 // peers is a flow whose targets are peers, fed with a recorded history.
 type peers struct {
 	*project
-	topic *topic
-	feed  *feed
+	topic   *topic
+	feed    *feed
+	replica *process
 }
 
 // feed writes a history's commits to the source's topic, as a watcher would.
@@ -106,6 +117,11 @@ type standing struct {
 	}
 }
 
+func (p *peers) start() *process {
+	p.replica = p.run("--role", "process,sinks")
+	return p.replica
+}
+
 // settled waits until all is processed, and these targets have all of it.
 func (p *peers) settled(targets ...string) (s standing) {
 	p.t.Helper()
@@ -123,6 +139,8 @@ func (p *peers) settled(targets ...string) (s standing) {
 		}
 		select {
 		case <-tick.C:
+		case <-p.replica.done:
+			p.t.Fatalf("the replica ended: %s", p.replica.stderr.String())
 		case <-ctx.Done():
 			p.t.Fatalf("the flow does not catch up: %s%s", c.stdout.String(), c.stderr.String())
 		}
@@ -159,28 +177,35 @@ func TestPeers(t *testing.T) {
 func playPeers(t *testing.T, corpus string) {
 	feed := newFeed(t, corpus)
 	broker, search := testenv.SharedKafka(t), testenv.Qdrant(t, testenv.QdrantOptions{})
-	name := strings.ReplaceAll(testenv.Name(t), "_", "-")
-	p := &peers{project: newProject(t, strings.NewReplacer("NAME", name, "BROKER", broker.Addr()).Replace(peersFlow)), feed: feed}
+	graph := testenv.SharedNeo4j(t)
+	hook, _ := newReceiver(t, "s3cret")
+	label := testenv.Name(t)
+	name := strings.ReplaceAll(label, "_", "-")
+	flow := strings.NewReplacer("NAME", name, "LABEL", label, "BROKER", broker.Addr()).Replace(peersFlow)
+	p := &peers{project: newProject(t, flow), feed: feed}
 	p.env = []string{"PG_URL=" + testenv.SharedPostgres(t).NewDatabase(t).URL, "QDRANT_URL=" + search.URL(),
-		"REDIS_URL=" + testenv.Redis(t, testenv.RedisOptions{}).URL()}
+		"REDIS_URL=" + testenv.SharedRedis(t).URL(), "OPENSEARCH_URL=" + testenv.SharedOpenSearch(t).URL(),
+		"NEO4J_URL=bolt://" + graph.User() + "@" + graph.Addr(), "NEO4J_PASSWORD=" + graph.Password(),
+		"LANCEDB_URL=" + testenv.SharedLance(t).URL(), "SNOWFLAKE_URL=" + testenv.SharedSnowflake(t).URL(), "SNOWFLAKE_PASSWORD=pw",
+		"WEBHOOK_URL=" + hook, "WEBHOOK_SECRET=s3cret"}
 	p.topic = openTopic(t, broker, name+".files.page")
 
-	run := p.run("--role", "process,sinks")
+	run := p.start()
 	run.until("the source's topic is there", p.topic.exists)
 	feed.next(p.topic, len(feed.commits)/2)
-	others := []string{"local", "db", "online", "out"}
-	p.settled(append(others, "search")...)
+	all := append([]string{"search"}, steady...)
+	p.settled(all...)
 	search.Kill()
 	feed.next(p.topic, len(feed.commits))
-	if s := p.settled(others...); s.Replicas[0].Counts.Nodes["vector"].Computed == 0 {
+	if s := p.settled(steady...); s.Replicas[0].Counts.Nodes["vector"].Computed == 0 {
 		t.Error("nothing was computed at all")
 	}
 	run.stop()
 	run.exits(0)
 
 	search.Start(t)
-	run = p.run("--role", "process,sinks")
-	if s := p.settled(append(others, "search")...); s.Replicas[0].Counts.Nodes["vector"].Computed != 0 {
+	run = p.start()
+	if s := p.settled(all...); s.Replicas[0].Counts.Nodes["vector"].Computed != 0 {
 		t.Errorf("a target that catches up let %d vectors be computed", s.Replicas[0].Counts.Nodes["vector"].Computed)
 	}
 	run.stop()
@@ -189,7 +214,7 @@ func playPeers(t *testing.T, corpus string) {
 	if rows == 0 {
 		t.Error("there are no rows")
 	}
-	for _, target := range []string{"db", "search", "online", "out"} {
+	for _, target := range all {
 		p.clean(target, rows)
 	}
 }
