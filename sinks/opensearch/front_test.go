@@ -21,7 +21,7 @@ type front struct {
 	password string               // "" lets everybody in
 	busy     func(id string) bool // items that are not forwarded but answered with status 429
 	refused  int                  // items that were
-	armed    bool                 // the next write of rows is held back
+	armed    int                  // the write of rows, counted from the next, that is held back; 0: none
 	held     chan struct{}        // closed when it is
 	released chan struct{}
 }
@@ -67,11 +67,11 @@ func (f *front) asks(password string) {
 	f.password = password
 }
 
-// hold has the next write of rows wait until release.
-func (f *front) hold() {
+// hold has the nth write of rows from now wait until release.
+func (f *front) hold(nth int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.armed = true
+	f.armed = nth
 }
 
 func (f *front) release() { close(f.released) }
@@ -79,8 +79,8 @@ func (f *front) release() { close(f.released) }
 // write forwards a bulk request, without the items that the node is too busy for.
 func (f *front) write(t *testing.T, w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	f.mu.Lock()
-	hold, busy := f.armed, f.busy
-	f.armed = false
+	hold, busy := f.armed == 1, f.busy
+	f.armed = max(0, f.armed-1)
 	f.mu.Unlock()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

@@ -22,7 +22,7 @@ func TestLateRequest(t *testing.T) {
 	f := newFront(t, p.url, false)
 	zombie := place{f.URL, p.prefix}.writer(t)
 	zombie.apply("a=1", "b=1")
-	f.hold()
+	f.hold(1)
 	late, done := zombie.batch("a=2", "b=2"), make(chan error, 1)
 	go func() { done <- zombie.sink.Apply(context.WithoutCancel(t.Context()), late) }()
 	<-f.held
@@ -40,7 +40,7 @@ func TestLateRequestOfTheSameVersion(t *testing.T) {
 	f := newFront(t, p.url, false)
 	zombie := place{f.URL, p.prefix}.writer(t)
 	zombie.apply("a=1")
-	f.hold()
+	f.hold(1)
 	late, done := zombie.batch("b=1", "c=1"), make(chan error, 1)
 	go func() { done <- zombie.sink.Apply(context.WithoutCancel(t.Context()), late) }()
 	<-f.held
@@ -53,6 +53,26 @@ func TestLateRequestOfTheSameVersion(t *testing.T) {
 	wants(t, <-done, stream.Fenced, "")
 	must(t, heir.sink.Switch(t.Context(), 0, 3))
 	heir.holds("a=1@0", "b=1@1", "c=1@2")
+}
+
+// TestLateReplacement: a writer reads rows again and finds them as they were; before its request to put its own in their place arrives, one of them is
+// replaced.
+func TestLateReplacement(t *testing.T) {
+	p := newPlace(t)
+	p.writer(t).apply("a=1", "b=1")
+	f := newFront(t, p.url, false)
+	zombie := place{f.URL, p.prefix}.writer(t)
+	must(t, zombie.sink.StartRebuild(t.Context(), 0, 2))
+	zombie.next = 0
+	f.hold(2)
+	late, done := zombie.batch("a=1", "b=1"), make(chan error, 1)
+	go func() { done <- zombie.sink.Stage(context.WithoutCancel(t.Context()), late) }()
+	<-f.held
+	heir := p.writer(t)
+	heir.apply("a=2")
+	f.release()
+	wants(t, <-done, stream.Fenced, "")
+	heir.holds("a=2@2", "b=1@1")
 }
 
 // TestBusyServer: the node takes some items of a request and not the others; those are sent again where they stand, and the offset waits for them.
