@@ -3,7 +3,7 @@
 // whole output of a test that failed; all output is in the file that -log names.
 //
 // Packages whose tests start real components run one after the other, so that two brokers don't compete for a small
-// machine; the others run two at a time.
+// machine; the others run two at a time. The simulation, whose time is virtual, takes the processors while the real components wait.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // testenv is what the tests with real components import; mutants runs tests on changed code.
@@ -31,6 +32,7 @@ type suite struct {
 	packages []string
 	flags    []string
 	args     []string // for the tests themselves
+	beside   bool     // beside the suites that follow, at the lowest priority
 }
 
 func main() {
@@ -62,13 +64,35 @@ func runAll(ctx context.Context, log string, out io.Writer) (ok bool, err error)
 	}
 	defer all.Close()
 	total := &report{out: out, all: all}
+	err = runSuites(ctx, suites, total)
+	if err == nil {
+		total.summary(log)
+	}
+	return total.failed == 0 && !total.broken, err
+}
+
+// runSuites runs one suite after the other, and some beside those that follow.
+func runSuites(ctx context.Context, suites []suite, total *report) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	besides := make(chan error, len(suites))
 	for _, s := range suites {
-		if err := run(ctx, s, total); err != nil {
-			return false, err
+		if s.beside {
+			group.Go(func() { besides <- run(ctx, s, total) })
+		} else if err := run(ctx, s, total); err != nil {
+			return err
 		}
 	}
-	total.summary(log)
-	return total.failed == 0 && !total.broken, nil
+	group.Wait()
+	close(besides)
+	for err := range besides {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // findSuites divides the module's packages that have tests.
@@ -96,8 +120,8 @@ func findSuites(ctx context.Context) ([]suite, error) {
 		}
 	}
 	// Its files have a build tag, without which it has no tests.
-	simulation := suite{name: "simulation", packages: []string{"./internal/sim"}, flags: []string{"-tags=synctests", "-timeout=30m", "-count=1"},
-		args: []string{"-from=10000", "-runs=3000", "-badger=300"}}
+	simulation := suite{name: "simulation", packages: []string{"./internal/sim"}, flags: []string{"-tags=synctests", "-timeout=60m", "-count=1"},
+		args: []string{"-from=10000", "-runs=3000", "-badger=300"}, beside: true}
 	return []suite{cheap, simulation, real, gate}, nil
 }
 
@@ -106,8 +130,12 @@ func run(ctx context.Context, s suite, total *report) error {
 	if len(s.packages) == 0 {
 		return nil
 	}
-	fmt.Fprintf(total.out, "== %s: %d packages\n", s.name, len(s.packages))
-	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"test", "-json"}, s.flags, s.packages, s.args)...)
+	total.say("== %s: %d packages\n", s.name, len(s.packages))
+	command := slices.Concat([]string{"go", "test", "-json"}, s.flags, s.packages, s.args)
+	if s.beside {
+		command = slices.Concat([]string{"nice", "-n", "19"}, command)
+	}
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stderr = os.Stderr
 	events, err := cmd.StdoutPipe()
 	if err != nil {
@@ -120,7 +148,7 @@ func run(ctx context.Context, s suite, total *report) error {
 		return fmt.Errorf("read what go test says: %w", err)
 	}
 	if err := cmd.Wait(); err != nil {
-		total.broken = true
+		total.breakOff()
 	}
 	return ctx.Err()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -18,8 +19,9 @@ type event struct {
 	Elapsed float64 // seconds
 }
 
-// report gathers what the suites did.
+// report gathers what the suites did, also of two that run at the same time.
 type report struct {
+	mu       sync.Mutex // guards all of it
 	out, all io.Writer
 	suites   []timing
 	skips    []string
@@ -51,14 +53,32 @@ func (r *report) read(name string, events io.Reader) error {
 		if err != nil {
 			return err
 		}
+		r.mu.Lock()
 		r.take(e, outputs)
+		r.mu.Unlock()
 		if e.Test == "" && e.Elapsed > 1 {
 			now.packages = append(now.packages, fmt.Sprintf("%6.1f min  %s", e.Elapsed/60, e.Package))
 		}
 	}
 	now.took = time.Since(start)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.suites = append(r.suites, now)
 	return nil
+}
+
+// say prints what is no event.
+func (r *report) say(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.out, format, args...)
+}
+
+// breakOff notes that go test ended with an error.
+func (r *report) breakOff() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = true
 }
 
 // take counts one event, and prints what a reader wants to see of it. outputs holds the lines of tests that run.
