@@ -33,12 +33,13 @@ type planned struct {
 }
 
 type plannedNode struct {
-	Computed int64 `json:"computed"`
-	Reused   int64 `json:"reused"`
-	Model    bool  `json:"model"`   // it calls a model
-	Calls    int64 `json:"calls"`   // of the model, at least
-	Tokens   int64 `json:"tokens"`  // of the inputs that are known
-	Counted  int64 `json:"counted"` // how many these are
+	Computed int64   `json:"computed"`
+	Reused   int64   `json:"reused"`
+	Model    bool    `json:"model"`           // it calls a model
+	Calls    int64   `json:"calls"`           // of the model, at least
+	Tokens   int64   `json:"tokens"`          // of the inputs that are known
+	Counted  int64   `json:"counted"`         // how many these are
+	Money    float64 `json:"money,omitempty"` // for the tokens, by the declared price
 }
 
 type plannedTable struct {
@@ -100,7 +101,7 @@ func (a *app) plan(ctx context.Context) (p planned, err error) {
 	}
 	p.Documents, p.Refused, p.Unsure, p.Seconds = f.Documents, f.Refused, f.Unsure, time.Since(began).Seconds()
 	for name, n := range f.Nodes {
-		p.Nodes[name] = plannedNode{n.Computed, n.Reused, n.Costly, n.Calls, n.Size, n.Sized}
+		p.Nodes[name] = plannedNode{n.Computed, n.Reused, n.Costly, n.Calls, n.Size, n.Sized, float64(n.Size) * n.Price / 1e6}
 	}
 	for name, t := range f.Tables {
 		p.Tables[name] = plannedTable(t)
@@ -199,11 +200,15 @@ func (p planned) print(out io.Writer) {
 
 // cost says what a model is asked for.
 func (n plannedNode) cost() string {
-	switch {
-	case !n.Model || n.Computed == 0:
+	if !n.Model || n.Computed == 0 {
 		return ""
-	case n.Counted < n.Computed:
-		return fmt.Sprintf("at least %d calls; %d tokens in the %d inputs that are known", n.Calls, n.Tokens, n.Counted)
 	}
-	return fmt.Sprintf("at least %d calls, %d tokens", n.Calls, n.Tokens)
+	text := fmt.Sprintf("at least %d calls, %d tokens", n.Calls, n.Tokens)
+	if n.Counted < n.Computed {
+		text += fmt.Sprintf(" in the %d inputs that are known", n.Counted)
+	}
+	if n.Money > 0 {
+		text += fmt.Sprintf(", which cost %.4g", n.Money)
+	}
+	return text
 }

@@ -46,6 +46,7 @@ func TestWhatChangesLogic(t *testing.T) {
 		{name: "a formula is reformatted", change: []string{`body.title + "\n" + chunk.text`, `( body.title+"\n" )   +   chunk.text`}},
 		{name: "a model is renamed", change: []string{"small", "tiny"}},
 		{name: "a model moves", change: []string{"localhost:1", "models:2", "batch: 64", "batch: 8"}},
+		{name: "a model has a price", change: []string{"batch: 64", "batch: 64, price: 0.02"}},
 		{name: "a target changes", change: []string{"handbook.db", "other.db"}},
 		{name: "nodes are reordered", change: []string{"  body:   { op: parse.markdown, in: page.content }\n", "", "\ntables:\n", "\n  body:   { op: parse.markdown, in: page.content }\ntables:\n"}},
 		{name: "the source moves", change: []string{"./docs", "./pages"}},

@@ -61,6 +61,9 @@ func (c *checker) operate(s *step) {
 		Memo:    digest(text("memo"), text(s.spec.Name), number(s.spec.Version), settings),
 		Lineage: s.lineage(),
 	}
+	if m := s.set.Model; m != nil {
+		s.node.Price = m.Settings.Values.Field(price.Name).Double()
+	}
 }
 
 func (s *step) lineage() stream.NodeLineage {

@@ -113,7 +113,7 @@ func modelSchema(r *Registry) *schema {
 	union := &schema{}
 	for _, kind := range sortedKeys(r.Providers) {
 		spec := r.Providers[kind]
-		branch := settingsSchema(spec.Doc, spec.Settings)
+		branch := settingsSchema(spec.Doc, modelSettings(spec))
 		branch.with("provider", &schema{Const: kind}, true)
 		union.OneOf = append(union.OneOf, branch)
 	}

@@ -41,6 +41,14 @@ func (c *checker) modelEntries(t *tree) {
 	}
 }
 
+// price is a setting of every model.
+var price = stream.Setting{Name: "price", Kind: stream.SettingDouble, Doc: "Price of a million input tokens, in any currency; freshet plan multiplies with it."}
+
+// modelSettings are those of an entry of `models`, beside `provider`.
+func modelSettings(p stream.ProviderSpec) []stream.Setting {
+	return append(slices.Clip(p.Settings), price)
+}
+
 func (c *checker) model(e entry) *stream.Model {
 	what := "model " + e.key
 	p := e.value.get("provider")
@@ -57,9 +65,12 @@ func (c *checker) model(e entry) *stream.Model {
 		c.add(p.at, didYouMean(kind, sortedKeys(c.registry.Providers)), "there is no provider %q", kind)
 		return nil
 	}
-	s, ok := c.settings(e.value, what, spec.Settings, nil, "provider")
+	s, ok := c.settings(e.value, what, modelSettings(spec), nil, "provider")
 	if !ok {
 		return nil
+	}
+	if s.Values.Field(price.Name).Double() < 0 {
+		c.add(e.value.get(price.Name).at, "", "`%s` of %s can't be below 0", price.Name, what)
 	}
 	if _, err := spec.Dimensions(s); err != nil {
 		c.add(e.at, "", "%s: %v", what, err)

@@ -30,6 +30,7 @@ type Node struct {
 	Costly   bool        // results are memos
 	Memo     Fingerprint // identity of its logic without its input: operator, version, settings that can change outputs
 	Lineage  NodeLineage
+	Price    float64 // of a million input tokens of its model, as declared; 0: none is
 }
 
 // NodeLineage is what a row's lineage says of a node on its path.

@@ -17,6 +17,7 @@ type plan struct {
 	Nodes              map[string]struct {
 		Computed, Reused, Calls, Tokens, Counted int
 		Model                                    bool
+		Money                                    float64
 	}
 	Tables  map[string]struct{ Added, Rewritten, Recomputed, Removed, Same int }
 	Unsure  map[string]int

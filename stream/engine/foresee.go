@@ -26,12 +26,13 @@ type Forecast struct {
 
 // NodeForecast counts elements of one node.
 type NodeForecast struct {
-	Computed int64 // inputs that the operator would be called with, or evaluations of a formula
-	Reused   int64 // results that are held, or come with those that are computed
-	Costly   bool  // its results are memos
-	Calls    int64 // of a costly operator, at least
-	Sized    int64 // of those computed, inputs that are known already
-	Size     int64 // of these, as measured
+	Computed int64   // inputs that the operator would be called with, or evaluations of a formula
+	Reused   int64   // results that are held, or come with those that are computed
+	Costly   bool    // its results are memos
+	Calls    int64   // of a costly operator, at least
+	Sized    int64   // of those computed, inputs that are known already
+	Size     int64   // of these, as measured
+	Price    float64 // of a million units of size; 0: not declared
 }
 
 // TableForecast counts rows of one table.
@@ -62,7 +63,7 @@ func Foresee(ctx context.Context, program Foreseer, stores []Store, measure Meas
 	}
 	for n := range f.costly {
 		sum := f.out.Nodes[n.Name]
-		sum.Costly, sum.Calls = true, (sum.Computed+batchSize(n)-1)/batchSize(n)
+		sum.Costly, sum.Price, sum.Calls = true, n.Price, (sum.Computed+batchSize(n)-1)/batchSize(n)
 		f.out.Nodes[n.Name] = sum
 	}
 	return f.out, nil
