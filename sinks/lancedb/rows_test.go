@@ -6,29 +6,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-dev/freshet/sinks/sinktest"
 	"github.com/freshet-dev/freshet/stream"
 )
 
 // open opens a sink of one table and takes partition 0.
-func (p place) open(t *testing.T, table stream.Table) *writer {
+func (p place) open(t *testing.T, table stream.Table) *sinktest.Scribe {
 	t.Helper()
 	sink, err := p.sink([]stream.TargetTable{{Table: table}})
 	must(t, err)
-	t.Cleanup(func() { must(t, sink.Close()) })
-	_, err = sink.Open(t.Context(), origin.Flow, origin.Target)
-	must(t, err)
-	w := &writer{T: t, sink: sink}
-	w.take()
-	return w
+	return sinktest.NewScribe(t, sink, table)
 }
 
 // put writes one row.
-func (w *writer) put(table, document, key string, columns ...stream.Value) {
+func put(w *sinktest.Scribe, table, document, key string, columns ...stream.Value) {
 	w.Helper()
 	r := stream.RowWrite{RowID: stream.RowID{Table: table, Document: document, Key: key}, Lineage: []byte(`{"l":1}`),
-		Version: stream.Version{Generation: 1, Offset: w.next}, Columns: columns}
-	must(w, w.sink.Apply(w.Context(), stream.Batch{From: w.next, To: w.next + 1, Units: []stream.Unit{{Document: document, Rows: []stream.RowWrite{r}}}}))
-	w.next++
+		Version: stream.Version{Generation: 1, Offset: w.Next}, Columns: columns}
+	must(w, w.Sink.Apply(w.Context(), stream.Batch{From: w.Next, To: w.Next + 1, Units: []stream.Unit{{Document: document, Rows: []stream.RowWrite{r}}}}))
+	w.Next++
 }
 
 // TestRow reads a row as any client does, who knows nothing of Freshet.
@@ -46,7 +42,7 @@ func TestRow(t *testing.T) {
 	must(t, err)
 	sparse, err := stream.SparseOf([]uint32{3, 9}, []float32{0.5, 1})
 	must(t, err)
-	w.put("notes", "page/a:1", "k", stream.IntOf(7), stream.MapOf(stream.Entry{Key: "x", Value: stream.IntOf(1)}), stream.Value{}, parts, price,
+	put(w, "notes", "page/a:1", "k", stream.IntOf(7), stream.MapOf(stream.Entry{Key: "x", Value: stream.IntOf(1)}), stream.Value{}, parts, price,
 		stream.TimestampOf(time.Date(2026, 11, 27, 9, 30, 0, 5e8, time.UTC)), sparse, stream.ListOf(stream.StringOf("x"), stream.StringOf("y")),
 		stream.StringOf("Herons fish at dawn."), vector)
 	for _, filter := range []string{"text LIKE '%dawn%'", "array_has(tags, 'y')", "price < 13", "seen > timestamp '2026-11-27'",
@@ -71,33 +67,33 @@ func TestRow(t *testing.T) {
 // TestTombstone: a deleted row keeps its version and nothing else, and an older write loses to it.
 func TestTombstone(t *testing.T) {
 	p := newPlace(t)
-	w := p.writer(t)
-	w.apply("a=one", "b=one")
-	w.apply("a")
+	w := p.scribe(t)
+	w.Apply("a=one", "b=one")
+	w.Apply("a")
 	rows := p.query(t, "notes", "_document = 'a'")
 	if len(rows) != 1 || rows[0]["_deleted"] != true || rows[0]["text"] != nil || rows[0]["vector"] != nil || rows[0]["_lineage"] != nil {
 		t.Errorf("a deleted row leaves %v", rows)
 	}
-	must(t, w.sink.Adopt(t.Context(), 0, origin, 0))
-	w.next = 0
-	w.apply("a=older")
-	w.holds("b=one@1")
+	must(t, w.Sink.Adopt(t.Context(), 0, sinktest.Origin, 0))
+	w.Next = 0
+	w.Apply("a=older")
+	w.Holds("b=one@1")
 }
 
 // TestDamage: what was deleted, edited or renamed by hand is as it was after a rebuild.
 func TestDamage(t *testing.T) {
 	p := newPlace(t)
-	w := p.writer(t)
+	w := p.scribe(t)
 	all := []string{"a=one", "b=one", "c=one", "d"}
-	w.apply(all...)
+	w.Apply(all...)
 	p.ask(t, "notes", "delete", fields{"predicate": "_document = 'a'"})
 	p.ask(t, "notes", "update", fields{"predicate": "_document = 'b'", "updates": [][]string{{"text", "'edited'"}}})
 	p.ask(t, "notes", "update", fields{"predicate": "_document = 'c'", "updates": [][]string{{"_id", "'it''s mine'"}}})
-	w.holds("b=edited@1", "c=one@2")
-	w.rebuild(all...)
-	w.holds("a=one@0", "b=one@1", "c=one@2")
-	w.apply("a=two", "b=two")
-	w.holds("a=two@4", "b=two@5", "c=one@2")
+	w.Holds("b=edited@1", "c=one@2")
+	w.Rebuild(all...)
+	w.Holds("a=one@0", "b=one@1", "c=one@2")
+	w.Apply("a=two", "b=two")
+	w.Holds("a=two@4", "b=two@5", "c=one@2")
 }
 
 // TestManyRows: a table of more rows than an answer has comes in order, each row once, with documents of several rows among them.
@@ -110,20 +106,20 @@ func TestManyRows(t *testing.T) {
 		r := stream.RowWrite{RowID: stream.RowID{Table: "notes", Document: fmt.Sprintf("it's %d", n/900), Key: fmt.Sprintf("k%04d", n)},
 			Version: stream.Version{Generation: 1}, Columns: []stream.Value{stream.StringOf(fmt.Sprint(n))}}
 		b.Units = append(b.Units, stream.Unit{Document: r.Document, Rows: []stream.RowWrite{r}})
-		want = append(want, fmt.Sprintf("%s=%d@0", r.Document, n))
+		want = append(want, fmt.Sprintf("%s/%s=%d@0", r.Document, r.Key, n))
 	}
-	must(t, w.sink.Apply(t.Context(), b))
-	w.holds(want...)
+	must(t, w.Sink.Apply(t.Context(), b))
+	w.Holds(want...)
 }
 
 // TestNoTableByWriting: a write to a table that was removed makes none.
 func TestNoTableByWriting(t *testing.T) {
 	p := newPlace(t)
-	w := p.writer(t)
-	w.apply("a=one")
+	w := p.scribe(t)
+	w.Apply("a=one")
 	p.ask(t, "notes", "drop", fields{})
-	wants(t, w.sink.Apply(t.Context(), w.batch("b=two")), stream.Transient, "start again")
-	if changed, err := w.sink.Open(t.Context(), origin.Flow, origin.Target); err != nil || len(changed) != 1 {
+	wants(t, w.Sink.Apply(t.Context(), w.Batch("b=two")), stream.Transient, "start again")
+	if changed, err := w.Sink.Open(t.Context(), sinktest.Origin.Flow, sinktest.Origin.Target); err != nil || len(changed) != 1 {
 		t.Errorf("open says that %q changed (%v), want the table", changed, err)
 	}
 }
@@ -136,16 +132,16 @@ func TestSearch(t *testing.T) {
 	half, err := stream.RawVectorOf(stream.F16, []byte{0x00, 0x3c, 0x00, 0x00})
 	must(t, err)
 	for n, vector := range [][]float32{{1e-30, 0}, {1e-25, 1e-25}, {0, 0}, {3, 4}, {-1, 0}} {
-		w.put("notes", fmt.Sprint("d", n), "", half, stream.VectorOf(vector))
+		put(w, "notes", fmt.Sprint("d", n), "", half, stream.VectorOf(vector))
 	}
 	for column, want := range map[string]string{"vector": "d3 0.4", "half": "d0 0.0"} {
-		hits, err := w.sink.(stream.Searcher).Search(t.Context(), "notes", column, stream.VectorOf([]float32{2, 0}), 1)
+		hits, err := w.Sink.(stream.Searcher).Search(t.Context(), "notes", column, stream.VectorOf([]float32{2, 0}), 1)
 		if must(t, err); len(hits) != 1 || fmt.Sprintf("%s %.1f", hits[0].Document, hits[0].Distance) != want {
 			t.Errorf("by %s: %+v, want %s", column, hits, want)
 		}
 	}
 	for _, zero := range [][]float32{{0, 0}, {1e-30, 0}, {1e30, 0}} {
-		_, err := w.sink.(stream.Searcher).Search(t.Context(), "notes", "vector", stream.VectorOf(zero), 1)
+		_, err := w.Sink.(stream.Searcher).Search(t.Context(), "notes", "vector", stream.VectorOf(zero), 1)
 		wants(t, err, stream.Usage, "no direction")
 	}
 }
@@ -175,10 +171,10 @@ func TestRefusals(t *testing.T) {
 		_, err = sink.Open(t.Context(), "f", "t")
 		wants(t, err, stream.Usage, "https://host:port")
 	}
-	w := newPlace(t).writer(t)
-	b := w.batch("not UTF-8 \xff=text")
-	wants(t, w.sink.Apply(t.Context(), b), stream.Usage, "is not UTF-8")
-	b = w.batch("a=text")
+	w := newPlace(t).scribe(t)
+	b := w.Batch("not UTF-8 \xff=text")
+	wants(t, w.Sink.Apply(t.Context(), b), stream.Usage, "is not UTF-8")
+	b = w.Batch("a=text")
 	b.Units[0].Rows[0].Columns[1] = stream.VectorOf([]float32{1, 2, 3})
-	wants(t, w.sink.Apply(t.Context(), b), stream.Usage, "column vector")
+	wants(t, w.Sink.Apply(t.Context(), b), stream.Usage, "column vector")
 }

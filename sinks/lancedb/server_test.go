@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/freshet-dev/freshet/internal/testenv"
+	"github.com/freshet-dev/freshet/sinks/sinktest"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -21,17 +22,17 @@ import (
 func TestLateRequest(t *testing.T) {
 	p := newPlace(t)
 	f := newFront(t, p.url, false)
-	zombie := place{f.URL, p.namespace}.writer(t)
-	zombie.apply("a=1", "b=1")
+	zombie := place{f.URL, p.namespace}.scribe(t)
+	zombie.Apply("a=1", "b=1")
 	f.hold()
-	late, done := zombie.batch("a=2", "b=2"), make(chan error, 1)
-	go func() { done <- zombie.sink.Apply(context.WithoutCancel(t.Context()), late) }()
+	late, done := zombie.Batch("a=2", "b=2"), make(chan error, 1)
+	go func() { done <- zombie.Sink.Apply(context.WithoutCancel(t.Context()), late) }()
 	<-f.held
-	heir := p.writer(t)
-	heir.apply("a=2", "b=2", "a=3", "b")
+	heir := p.scribe(t)
+	heir.Apply("a=2", "b=2", "a=3", "b")
 	f.release()
 	wants(t, <-done, stream.Fenced, "")
-	heir.holds("a=3@4")
+	heir.Holds("a=3@4")
 }
 
 // TestLateRequestOfTheSameVersion: the request carries the very versions that a rebuild has just met. Were they written again under the old epoch, the
@@ -39,29 +40,29 @@ func TestLateRequest(t *testing.T) {
 func TestLateRequestOfTheSameVersion(t *testing.T) {
 	p := newPlace(t)
 	f := newFront(t, p.url, false)
-	zombie := place{f.URL, p.namespace}.writer(t)
-	zombie.apply("a=1")
+	zombie := place{f.URL, p.namespace}.scribe(t)
+	zombie.Apply("a=1")
 	f.hold()
-	late, done := zombie.batch("b=1", "c=1"), make(chan error, 1)
-	go func() { done <- zombie.sink.Apply(context.WithoutCancel(t.Context()), late) }()
+	late, done := zombie.Batch("b=1", "c=1"), make(chan error, 1)
+	go func() { done <- zombie.Sink.Apply(context.WithoutCancel(t.Context()), late) }()
 	<-f.held
-	heir := p.writer(t)
-	heir.apply("b=1", "c=1")
-	must(t, heir.sink.StartRebuild(t.Context(), 0, 3))
-	heir.next = 0
-	must(t, heir.sink.Stage(t.Context(), heir.batch("a=1", "b=1", "c=1")))
+	heir := p.scribe(t)
+	heir.Apply("b=1", "c=1")
+	must(t, heir.Sink.StartRebuild(t.Context(), 0, 3))
+	heir.Next = 0
+	must(t, heir.Sink.Stage(t.Context(), heir.Batch("a=1", "b=1", "c=1")))
 	f.release()
 	wants(t, <-done, stream.Fenced, "")
-	must(t, heir.sink.Switch(t.Context(), 0, 3))
-	heir.holds("a=1@0", "b=1@1", "c=1@2")
+	must(t, heir.Sink.Switch(t.Context(), 0, 3))
+	heir.Holds("a=1@0", "b=1@1", "c=1@2")
 }
 
 // TestBusyServer: what the server does not take is sent again, and the offset waits for it; so is what it took without saying so.
 func TestBusyServer(t *testing.T) {
 	p := newPlace(t)
 	f := newFront(t, p.url, false)
-	w := place{f.URL, p.namespace}.writer(t)
-	w.apply("a=1")
+	w := place{f.URL, p.namespace}.scribe(t)
+	w.Apply("a=1")
 	refused := 0
 	f.fail(func(table string, _ int) int {
 		if refused++; refused <= 3 && table == "notes" {
@@ -69,30 +70,30 @@ func TestBusyServer(t *testing.T) {
 		}
 		return 0
 	}, nil)
-	w.apply("a=2", "b=2")
+	w.Apply("a=2", "b=2")
 	lost := map[string]bool{}
 	f.fail(nil, func(table string) bool {
 		again := lost[table]
 		lost[table] = true
 		return !again
 	})
-	w.apply("a=3", "c=3")
+	w.Apply("a=3", "c=3")
 	if len(lost) != 2 {
 		t.Errorf("answers were lost of %v, want of the rows and the place", lost)
 	}
 	f.fail(func(table string, _ int) int { return http.StatusServiceUnavailable }, nil)
-	b := w.batch("d=4")
-	wants(t, w.sink.Apply(t.Context(), b), stream.Transient, "not now")
+	b := w.Batch("d=4")
+	wants(t, w.Sink.Apply(t.Context(), b), stream.Transient, "not now")
 	f.fail(nil, nil)
-	must(t, w.sink.Apply(t.Context(), b))
-	w.holds("a=3@3", "b=2@2", "c=3@4", "d=4@5")
+	must(t, w.Sink.Apply(t.Context(), b))
+	w.Holds("a=3@3", "b=2@2", "c=3@4", "d=4@5")
 }
 
 // TestLargeRequest: rows that the server does not take together are sent apart; one that it does not take at all is named.
 func TestLargeRequest(t *testing.T) {
 	p := newPlace(t)
 	f := newFront(t, p.url, false)
-	w := place{f.URL, p.namespace}.writer(t)
+	w := place{f.URL, p.namespace}.scribe(t)
 	large := 0
 	f.fail(func(_ string, size int) int {
 		if size > 20_000 {
@@ -107,20 +108,20 @@ func TestLargeRequest(t *testing.T) {
 		writes = append(writes, fmt.Sprintf("d%d=%s", n, text))
 		want = append(want, fmt.Sprintf("d%d=%s@%d", n, text, n))
 	}
-	w.apply(writes...)
-	if w.holds(want...); large != 3 {
+	w.Apply(writes...)
+	if w.Holds(want...); large != 3 {
 		t.Errorf("%d requests were too large, want that of 8 and two of 4 rows", large)
 	}
-	wants(t, w.sink.Apply(t.Context(), w.batch("e=1", "f="+strings.Repeat("x", 30_000))), stream.Usage, "document f")
+	wants(t, w.Sink.Apply(t.Context(), w.Batch("e=1", "f="+strings.Repeat("x", 30_000))), stream.Usage, "document f")
 }
 
 // TestKilledServer: whenever the server dies, a write is transient; afterwards all that was acknowledged is there, and the same sink goes on.
 func TestKilledServer(t *testing.T) {
 	server := testenv.Lance(t)
 	p := place{server.URL(), "killed"}
-	w := p.writer(t)
-	w.apply("a=one", "gone=one")
-	w.apply("gone")
+	w := p.scribe(t)
+	w.Apply("a=one", "gone=one")
+	w.Apply("gone")
 	var writes []string
 	want := []string{"a=one@0"}
 	for n := range 3000 {
@@ -129,9 +130,9 @@ func TestKilledServer(t *testing.T) {
 		want = append(want, fmt.Sprintf("b%04d=%s@%d", n, text, n+3))
 	}
 	ended := make(chan error, 1)
-	b := w.batch(writes...)
-	go func() { ended <- w.sink.Apply(context.WithoutCancel(t.Context()), b) }()
-	until(t, func() error {
+	b := w.Batch(writes...)
+	go func() { ended <- w.Sink.Apply(context.WithoutCancel(t.Context()), b) }()
+	sinktest.Until(t, func() error {
 		if len(p.query(t, "notes", "_document > 'b'")) == 0 {
 			return stream.Errorf(stream.Transient, "wait", "the batch has not begun")
 		}
@@ -142,28 +143,28 @@ func TestKilledServer(t *testing.T) {
 		wants(t, err, stream.Transient, "")
 	}
 	server.Start(t)
-	w.take()
-	if w.next < b.To {
-		until(t, func() error { return w.sink.Apply(t.Context(), b) })
+	w.Take()
+	if w.Next < b.To {
+		sinktest.Until(t, func() error { return w.Sink.Apply(t.Context(), b) })
 	}
-	w.holds(want...)
+	w.Holds(want...)
 }
 
 // TestCompaction: whoever compacts the tables while they are written takes nothing away, and readers find all afterwards.
 func TestCompaction(t *testing.T) {
 	server := testenv.Lance(t)
 	p := place{server.URL(), "compacted"}
-	w := p.writer(t)
+	w := p.scribe(t)
 	const documents, rounds = 20, 3
 	ended := make(chan error, 1)
 	go func() {
 		for n := range documents * rounds {
-			b := w.batch(fmt.Sprintf("d%02d=round %d", n%documents, n/documents))
-			if err := w.sink.Apply(t.Context(), b); err != nil {
+			b := w.Batch(fmt.Sprintf("d%02d=round %d", n%documents, n/documents))
+			if err := w.Sink.Apply(t.Context(), b); err != nil {
 				ended <- err
 				return
 			}
-			w.next = b.To
+			w.Next = b.To
 		}
 		ended <- nil
 	}()
@@ -174,7 +175,7 @@ func TestCompaction(t *testing.T) {
 	for n := range documents {
 		want = append(want, fmt.Sprintf("d%02d=round %d@%d", n, rounds-1, n+documents*(rounds-1)))
 	}
-	w.holds(want...)
+	w.Holds(want...)
 	var now struct {
 		Fragments struct {
 			Count int `json:"num_fragments"`
@@ -199,12 +200,12 @@ func TestKeyAndTLS(t *testing.T) {
 		must(t, os.WriteFile(token, []byte("token-of-"+secret+"\n"), 0o600))
 	}
 	open := func(ca string) (stream.Sink, error) {
-		sink, err := place{f.URL, p.namespace}.sink([]stream.TargetTable{{Table: notes}}, stream.Entry{Key: "api_key", Value: stream.StringOf("file:" + key)},
+		sink, err := place{f.URL, p.namespace}.sink([]stream.TargetTable{{Table: sinktest.Notes}}, stream.Entry{Key: "api_key", Value: stream.StringOf("file:" + key)},
 			stream.Entry{Key: "token", Value: stream.StringOf("file:" + token)}, stream.Entry{Key: "ca", Value: stream.StringOf(ca)},
 			stream.Entry{Key: "database", Value: stream.StringOf("birds")})
 		must(t, err)
 		t.Cleanup(func() { must(t, sink.Close()) })
-		_, err = sink.Open(t.Context(), origin.Flow, origin.Target)
+		_, err = sink.Open(t.Context(), sinktest.Origin.Flow, sinktest.Origin.Target)
 		return sink, err
 	}
 	set("wrong-secret")
@@ -215,15 +216,15 @@ func TestKeyAndTLS(t *testing.T) {
 		t.Error(err)
 	}
 	set("first-secret")
-	_, err = sink.Open(t.Context(), origin.Flow, origin.Target)
+	_, err = sink.Open(t.Context(), sinktest.Origin.Flow, sinktest.Origin.Target)
 	must(t, err)
 	f.asks("second-secret")
-	_, err = sink.Assign(t.Context(), 0, origin)
+	_, err = sink.Assign(t.Context(), 0, sinktest.Origin)
 	if wants(t, err, stream.Transient, "settings api_key and token"); strings.Contains(err.Error(), "first-secret") {
 		t.Error(err)
 	}
 	set("second-secret")
-	_, err = sink.Assign(t.Context(), 0, origin)
+	_, err = sink.Assign(t.Context(), 0, sinktest.Origin)
 	must(t, err)
 	for _, header := range f.seen {
 		if header.Get("X-Lancedb-Database") != "birds" {
@@ -242,7 +243,7 @@ func TestOtherServer(t *testing.T) {
 	}))
 	defer server.Close()
 	for _, namespace := range []string{"", "birds"} {
-		sink, err := place{server.URL, namespace}.sink([]stream.TargetTable{{Table: notes}})
+		sink, err := place{server.URL, namespace}.sink([]stream.TargetTable{{Table: sinktest.Notes}})
 		must(t, err)
 		_, err = sink.Open(t.Context(), "f", "t")
 		wants(t, err, stream.Usage, "REST namespace protocol")

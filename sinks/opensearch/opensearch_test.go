@@ -137,3 +137,11 @@ func wants(t testing.TB, err error, kind stream.ErrorKind, words string) {
 		t.Fatalf("got %v (kind %s), want kind %s and %q", err, stream.KindOf(err), kind, words)
 	}
 }
+
+// scribe begins on an empty target, or takes over.
+func (p place) scribe(t *testing.T, more ...stream.Entry) *sinktest.Scribe {
+	t.Helper()
+	sink, err := p.sink([]stream.TargetTable{{Table: sinktest.Notes}}, more...)
+	must(t, err)
+	return sinktest.NewScribe(t, sink, sinktest.Notes)
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/freshet-dev/freshet/internal/testenv"
+	"github.com/freshet-dev/freshet/sinks/sinktest"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -24,11 +25,7 @@ func TestDocument(t *testing.T) {
 	must(t, err)
 	sink, err := p.sink([]stream.TargetTable{{Table: table, Settings: with(stream.Settings{}, "keywords", stream.ListOf(stream.StringOf("lang")))}})
 	must(t, err)
-	defer sink.Close()
-	_, err = sink.Open(t.Context(), origin.Flow, origin.Target)
-	must(t, err)
-	w := &writer{T: t, sink: sink}
-	w.take()
+	sinktest.NewScribe(t, sink, table)
 	r := stream.RowWrite{RowID: stream.RowID{Table: "notes", Document: "page/a:1", Key: "k"}, Lineage: []byte(`{"l":1}`), Version: stream.Version{Generation: 1},
 		Columns: []stream.Value{stream.IntOf(7), stream.StringOf("en"), {}, price, stream.TimestampOf(time.Date(2026, 11, 27, 9, 30, 0, 5e8, time.UTC)),
 			stream.ListOf(stream.StringOf("x"), stream.StringOf("y")), stream.StringOf("Herons fish at dawn."), vector}}
@@ -53,9 +50,9 @@ func TestDocument(t *testing.T) {
 // TestTombstone: who asks the alias sees a deleted row no more; the index keeps its version, and an older write loses to it.
 func TestTombstone(t *testing.T) {
 	p := newPlace(t)
-	w := p.writer(t)
-	w.apply("a=one", "b=one")
-	w.apply("a")
+	w := p.scribe(t)
+	w.Apply("a=one", "b=one")
+	w.Apply("a")
 	if hits := p.search(t, p.alias("notes"), `{"match_all":{}}`); len(hits) != 1 || hits[0].ID != "b" {
 		t.Errorf("readers see %v", hits)
 	}
@@ -63,27 +60,27 @@ func TestTombstone(t *testing.T) {
 	if own := held.Source["_freshet"].(map[string]any); own["deleted"] != true || len(held.Source) != 1 {
 		t.Errorf("a deleted row leaves %v", held)
 	}
-	must(t, w.sink.Adopt(t.Context(), 0, origin, 0))
-	w.next = 0
-	w.apply("a=older")
-	w.holds("b=one@1")
+	must(t, w.Sink.Adopt(t.Context(), 0, sinktest.Origin, 0))
+	w.Next = 0
+	w.Apply("a=older")
+	w.Holds("b=one@1")
 }
 
 // TestDamage: what was deleted, edited or copied by hand is as it was after a rebuild, at once, although the server remembers the deletion.
 func TestDamage(t *testing.T) {
 	p := newPlace(t)
-	w := p.writer(t)
+	w := p.scribe(t)
 	all := []string{"a=one", "b=one", "c=one", "d"}
-	w.apply(all...)
+	w.Apply(all...)
 	p.ask(t, http.MethodDelete, p.index("notes")+"/_doc/a", "")
 	p.ask(t, http.MethodPost, p.index("notes")+"/_update/b", `{"doc":{"text":"edited"}}`)
 	p.ask(t, http.MethodPut, p.index("notes")+"/_doc/copy", `{"text":"one","_freshet":{"document":"c","key":"","version":`+fmt.Sprint(stream.Version{Generation: 1, Offset: 2}.Pack())+
 		`,"epoch":1,"partition":0,"at":0}}`)
-	w.holds("b=edited@1", "c=one@2", "c=one@2")
-	w.rebuild(all...)
-	w.holds("a=one@0", "b=one@1", "c=one@2")
-	w.apply("a=two", "b=two") // the servers' own versions have moved on
-	w.holds("a=two@4", "b=two@5", "c=one@2")
+	w.Holds("b=edited@1", "c=one@2", "c=one@2")
+	w.Rebuild(all...)
+	w.Holds("a=one@0", "b=one@1", "c=one@2")
+	w.Apply("a=two", "b=two") // the servers' own versions have moved on
+	w.Holds("a=two@4", "b=two@5", "c=one@2")
 }
 
 // TestRefusedRow: a row that the index refuses is named, and the others of its request are written.
@@ -92,11 +89,7 @@ func TestRefusedRow(t *testing.T) {
 	table := stream.Table{Name: "notes", Columns: []stream.Field{{Name: "tags", Type: stream.ListType(stream.TypeInt)}}}
 	sink, err := p.sink([]stream.TargetTable{{Table: table}})
 	must(t, err)
-	defer sink.Close()
-	_, err = sink.Open(t.Context(), origin.Flow, origin.Target)
-	must(t, err)
-	w := &writer{T: t, sink: sink}
-	w.take()
+	sinktest.NewScribe(t, sink, table)
 	b := stream.Batch{To: 3}
 	for n, v := range []stream.Value{stream.IntOf(1), stream.StringOf("no number"), stream.IntOf(3)} {
 		document := fmt.Sprint("doc-", n)
@@ -118,10 +111,10 @@ func TestRefusedRow(t *testing.T) {
 // TestNoIndexByWriting: a write to a table that was removed makes none of the server's own.
 func TestNoIndexByWriting(t *testing.T) {
 	p := newPlace(t)
-	w := p.writer(t)
-	w.apply("a=one")
+	w := p.scribe(t)
+	w.Apply("a=one")
 	p.ask(t, http.MethodDelete, p.index("notes"), "")
-	wants(t, w.sink.Apply(t.Context(), w.batch("b=two")), stream.Transient, "start again")
+	wants(t, w.Sink.Apply(t.Context(), w.Batch("b=two")), stream.Transient, "start again")
 	if text := p.ask(t, http.MethodGet, "/_cat/indices/"+p.alias("notes")[1:]+"*?h=index", ""); len(text) > 0 {
 		t.Errorf("there is %s", text)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/freshet-dev/freshet/internal/testenv"
+	"github.com/freshet-dev/freshet/sinks/sinktest"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -20,17 +21,17 @@ import (
 func TestLateRequest(t *testing.T) {
 	p := newPlace(t)
 	f := newFront(t, p.url, false)
-	zombie := place{f.URL, p.prefix}.writer(t)
-	zombie.apply("a=1", "b=1")
+	zombie := place{f.URL, p.prefix}.scribe(t)
+	zombie.Apply("a=1", "b=1")
 	f.hold(1)
-	late, done := zombie.batch("a=2", "b=2"), make(chan error, 1)
-	go func() { done <- zombie.sink.Apply(context.WithoutCancel(t.Context()), late) }()
+	late, done := zombie.Batch("a=2", "b=2"), make(chan error, 1)
+	go func() { done <- zombie.Sink.Apply(context.WithoutCancel(t.Context()), late) }()
 	<-f.held
-	heir := p.writer(t)
-	heir.apply("a=2", "b=2", "a=3", "b")
+	heir := p.scribe(t)
+	heir.Apply("a=2", "b=2", "a=3", "b")
 	f.release()
 	wants(t, <-done, stream.Fenced, "")
-	heir.holds("a=3@4")
+	heir.Holds("a=3@4")
 }
 
 // TestLateRequestOfTheSameVersion: the request carries the very versions that a rebuild has just met. Were they written again under the old epoch, the
@@ -38,41 +39,41 @@ func TestLateRequest(t *testing.T) {
 func TestLateRequestOfTheSameVersion(t *testing.T) {
 	p := newPlace(t)
 	f := newFront(t, p.url, false)
-	zombie := place{f.URL, p.prefix}.writer(t)
-	zombie.apply("a=1")
+	zombie := place{f.URL, p.prefix}.scribe(t)
+	zombie.Apply("a=1")
 	f.hold(1)
-	late, done := zombie.batch("b=1", "c=1"), make(chan error, 1)
-	go func() { done <- zombie.sink.Apply(context.WithoutCancel(t.Context()), late) }()
+	late, done := zombie.Batch("b=1", "c=1"), make(chan error, 1)
+	go func() { done <- zombie.Sink.Apply(context.WithoutCancel(t.Context()), late) }()
 	<-f.held
-	heir := p.writer(t)
-	heir.apply("b=1", "c=1")
-	must(t, heir.sink.StartRebuild(t.Context(), 0, 3))
-	heir.next = 0
-	must(t, heir.sink.Stage(t.Context(), heir.batch("a=1", "b=1", "c=1")))
+	heir := p.scribe(t)
+	heir.Apply("b=1", "c=1")
+	must(t, heir.Sink.StartRebuild(t.Context(), 0, 3))
+	heir.Next = 0
+	must(t, heir.Sink.Stage(t.Context(), heir.Batch("a=1", "b=1", "c=1")))
 	f.release()
 	wants(t, <-done, stream.Fenced, "")
-	must(t, heir.sink.Switch(t.Context(), 0, 3))
-	heir.holds("a=1@0", "b=1@1", "c=1@2")
+	must(t, heir.Sink.Switch(t.Context(), 0, 3))
+	heir.Holds("a=1@0", "b=1@1", "c=1@2")
 }
 
 // TestLateReplacement: a writer reads rows again and finds them as they were; before its request to put its own in their place arrives, one of them is
 // replaced.
 func TestLateReplacement(t *testing.T) {
 	p := newPlace(t)
-	p.writer(t).apply("a=1", "b=1")
+	p.scribe(t).Apply("a=1", "b=1")
 	f := newFront(t, p.url, false)
-	zombie := place{f.URL, p.prefix}.writer(t)
-	must(t, zombie.sink.StartRebuild(t.Context(), 0, 2))
-	zombie.next = 0
+	zombie := place{f.URL, p.prefix}.scribe(t)
+	must(t, zombie.Sink.StartRebuild(t.Context(), 0, 2))
+	zombie.Next = 0
 	f.hold(2)
-	late, done := zombie.batch("a=1", "b=1"), make(chan error, 1)
-	go func() { done <- zombie.sink.Stage(context.WithoutCancel(t.Context()), late) }()
+	late, done := zombie.Batch("a=1", "b=1"), make(chan error, 1)
+	go func() { done <- zombie.Sink.Stage(context.WithoutCancel(t.Context()), late) }()
 	<-f.held
-	heir := p.writer(t)
-	heir.apply("a=2")
+	heir := p.scribe(t)
+	heir.Apply("a=2")
 	f.release()
 	wants(t, <-done, stream.Fenced, "")
-	heir.holds("a=2@2", "b=1@1")
+	heir.Holds("a=2@2", "b=1@1")
 }
 
 // TestBusyServer: the node takes some items of a request and not the others; those are sent again where they stand, and the offset waits for them.
@@ -84,33 +85,33 @@ func TestBusyServer(t *testing.T) {
 		seen[id]++
 		return seen[id] <= 2 && strings.HasSuffix(id, "1")
 	}
-	w := place{f.URL, p.prefix}.writer(t)
+	w := place{f.URL, p.prefix}.scribe(t)
 	var writes, want []string
 	for n := range 30 {
 		writes = append(writes, fmt.Sprintf("d%02d=x", n))
 		want = append(want, fmt.Sprintf("d%02d=x@%d", n, n))
 	}
-	w.apply(writes...)
-	w.holds(want...)
+	w.Apply(writes...)
+	w.Holds(want...)
 	if f.refused != 6 {
 		t.Errorf("%d items were refused, want 3, twice each", f.refused)
 	}
 	f.busy = func(id string) bool { return id == "d00" }
-	b := w.batch("d00=y", "d02=y")
-	wants(t, w.sink.Apply(t.Context(), b), stream.Transient, "too busy")
+	b := w.Batch("d00=y", "d02=y")
+	wants(t, w.Sink.Apply(t.Context(), b), stream.Transient, "too busy")
 	f.busy = nil
-	must(t, w.sink.Apply(t.Context(), b))
+	must(t, w.Sink.Apply(t.Context(), b))
 	want[0], want[2] = "d00=y@30", "d02=y@31"
-	w.holds(want...)
+	w.Holds(want...)
 }
 
 // TestKilledServer: whenever the node dies, a write is transient; afterwards all that was acknowledged is there, and the same sink goes on.
 func TestKilledServer(t *testing.T) {
 	server := testenv.OpenSearch(t)
 	p := place{server.URL(), ""}
-	w := p.writer(t)
-	w.apply("a=one", "gone=one")
-	w.apply("gone")
+	w := p.scribe(t)
+	w.Apply("a=one", "gone=one")
+	w.Apply("gone")
 	var writes []string
 	want := []string{"a=one@0"}
 	for n := range 3000 {
@@ -118,9 +119,9 @@ func TestKilledServer(t *testing.T) {
 		want = append(want, fmt.Sprintf("b%04d=text@%d", n, n+3))
 	}
 	ended := make(chan error, 1)
-	b := w.batch(writes...)
-	go func() { ended <- w.sink.Apply(context.WithoutCancel(t.Context()), b) }()
-	until(t, func() error {
+	b := w.Batch(writes...)
+	go func() { ended <- w.Sink.Apply(context.WithoutCancel(t.Context()), b) }()
+	sinktest.Until(t, func() error {
 		if len(p.search(t, "/notes", `{"match_all":{}}`)) < 2 {
 			return stream.Errorf(stream.Transient, "wait", "the batch has not begun")
 		}
@@ -131,11 +132,11 @@ func TestKilledServer(t *testing.T) {
 		wants(t, err, stream.Transient, "")
 	}
 	server.Start(t)
-	w.take()
-	if w.next < b.To {
-		until(t, func() error { return w.sink.Apply(t.Context(), b) })
+	w.Take()
+	if w.Next < b.To {
+		sinktest.Until(t, func() error { return w.Sink.Apply(t.Context(), b) })
 	}
-	w.holds(want...)
+	w.Holds(want...)
 }
 
 // TestPasswordAndTLS: the certificate is checked, the password is sent, read again when it is rotated, and in no error.
@@ -149,11 +150,11 @@ func TestPasswordAndTLS(t *testing.T) {
 	set := func(password string) { must(t, os.WriteFile(mine, []byte(password+"\n"), 0o600)) }
 	t.Setenv("SEARCH_USER", "freshet")
 	open := func(ca string) (stream.Sink, error) {
-		sink, err := place{f.URL, p.prefix}.sink([]stream.TargetTable{{Table: notes}}, stream.Entry{Key: "username", Value: stream.StringOf("env:SEARCH_USER")},
+		sink, err := place{f.URL, p.prefix}.sink([]stream.TargetTable{{Table: sinktest.Notes}}, stream.Entry{Key: "username", Value: stream.StringOf("env:SEARCH_USER")},
 			stream.Entry{Key: "password", Value: stream.StringOf("file:" + mine)}, stream.Entry{Key: "ca", Value: stream.StringOf(ca)})
 		must(t, err)
 		t.Cleanup(func() { must(t, sink.Close()) })
-		_, err = sink.Open(t.Context(), origin.Flow, origin.Target)
+		_, err = sink.Open(t.Context(), sinktest.Origin.Flow, sinktest.Origin.Target)
 		return sink, err
 	}
 	set("wrong-secret")
@@ -164,15 +165,15 @@ func TestPasswordAndTLS(t *testing.T) {
 		t.Error(err)
 	}
 	set("first-secret")
-	_, err = sink.Open(t.Context(), origin.Flow, origin.Target)
+	_, err = sink.Open(t.Context(), sinktest.Origin.Flow, sinktest.Origin.Target)
 	must(t, err)
 	f.asks("second-secret")
-	_, err = sink.Assign(t.Context(), 0, origin)
+	_, err = sink.Assign(t.Context(), 0, sinktest.Origin)
 	if wants(t, err, stream.Transient, "settings username and password"); strings.Contains(err.Error(), "first-secret") {
 		t.Error(err)
 	}
 	set("second-secret")
-	_, err = sink.Assign(t.Context(), 0, origin)
+	_, err = sink.Assign(t.Context(), 0, sinktest.Origin)
 	must(t, err)
 }
 
@@ -192,7 +193,7 @@ func TestRefusedServers(t *testing.T) {
 			}
 			_, _ = fmt.Fprint(w, answers[n])
 		}))
-		sink, err := place{server.URL, ""}.sink([]stream.TargetTable{{Table: notes}})
+		sink, err := place{server.URL, ""}.sink([]stream.TargetTable{{Table: sinktest.Notes}})
 		must(t, err)
 		_, err = sink.Open(t.Context(), "f", "t")
 		wants(t, err, stream.Usage, words)

@@ -109,3 +109,24 @@ func must(t testing.TB, err error) {
 		t.Fatalf("%v (kind %s)", err, stream.KindOf(err))
 	}
 }
+
+// scribe begins on an empty target, or takes over.
+func (p place) scribe(t *testing.T, table stream.TargetTable, more ...stream.Entry) *sinktest.Scribe {
+	t.Helper()
+	sink, err := p.sink([]stream.TargetTable{table}, more...)
+	must(t, err)
+	return sinktest.NewScribe(t, sink, table.Table)
+}
+
+// wants demands an error of a kind, whose text holds some words.
+func wants(t testing.TB, err error, kind stream.ErrorKind, says ...string) {
+	t.Helper()
+	if err == nil || stream.KindOf(err) != kind {
+		t.Fatalf("got %v (kind %s), want an error of kind %s", err, stream.KindOf(err), kind)
+	}
+	for _, text := range says {
+		if !strings.Contains(err.Error(), text) {
+			t.Fatalf("the error %q does not say %q", err, text)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshet-dev/freshet/internal/testenv"
 	"github.com/freshet-dev/freshet/sinks/redis"
+	"github.com/freshet-dev/freshet/sinks/sinktest"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -20,11 +21,11 @@ func TestReadable(t *testing.T) {
 		{Name: "active", Type: stream.TypeBool}, {Name: "embedding", Type: stream.VectorType(stream.F32, 2)}, {Name: "none", Type: stream.TypeInt.OrNull()},
 		{Name: "ratio", Type: stream.TypeDouble}, {Name: "seen", Type: stream.TypeTimestamp}, {Name: "tags", Type: stream.ListType(stream.TypeString)},
 		{Name: "visits", Type: stream.TypeInt}}}
-	w := p.writer(t, stream.TargetTable{Table: table})
+	w := p.scribe(t, stream.TargetTable{Table: table})
 	r := stream.RowWrite{RowID: stream.RowID{Table: "users", Document: "user/4:2"}, Lineage: []byte("{}"), Version: stream.Version{Generation: 1},
 		Columns: []stream.Value{stream.BoolOf(true), stream.VectorOf([]float32{1, -2}), {}, stream.DoubleOf(0.25),
 			stream.TimestampOf(time.Date(2026, 11, 27, 9, 30, 0, 5e8, time.UTC)), stream.ListOf(stream.StringOf("a"), stream.StringOf("b")), stream.IntOf(17)}}
-	must(t, w.sink.Apply(t.Context(), stream.Batch{To: 1, Units: []stream.Unit{{Document: r.Document, Rows: []stream.RowWrite{r}}}}))
+	must(t, w.Sink.Apply(t.Context(), stream.Batch{To: 1, Units: []stream.Unit{{Document: r.Document, Rows: []stream.RowWrite{r}}}}))
 
 	got, err := p.client.Do(t.Context(), p.client.B().Hgetall().Key(p.prefix+":users:user/4%3A2").Build()).AsStrMap()
 	must(t, err)
@@ -40,25 +41,25 @@ func TestReadable(t *testing.T) {
 // TestTombstone: a deleted row leaves nothing under its name or its table's, yet an older write loses, and so does one to a row that somebody copied by hand.
 func TestTombstone(t *testing.T) {
 	p := newPlace(t, testenv.SharedRedis(t))
-	w := p.writer(t, plain)
-	w.apply("a=one", "b=one")
-	w.apply("a")
+	w := p.scribe(t, plain)
+	w.Apply("a=one", "b=one")
+	w.Apply("a")
 	if names := p.keys(t, p.prefix+":notes:"); !slices.Equal(names, []string{p.prefix + ":notes:b"}) {
 		t.Fatalf("readers see %q", names)
 	}
-	must(t, w.sink.Adopt(t.Context(), 0, origin, 0))
-	w.next = 0
-	w.apply("a=older")
-	w.holds("b=one@1")
+	must(t, w.Sink.Adopt(t.Context(), 0, sinktest.Origin, 0))
+	w.Next = 0
+	w.Apply("a=older")
+	w.Holds("b=one@1")
 
 	must(t, p.client.Do(t.Context(), p.client.B().Copy().Source(p.prefix+":notes:b").Destination(p.prefix+":notes:a").Build()).Error())
-	w.holds("a=one@1", "b=one@1")
-	must(t, w.sink.StartRebuild(t.Context(), 0, 3))
-	w.next = 0
-	b := w.batch("a=older", "b=one", "a")
-	must(t, w.sink.Stage(t.Context(), b))
-	must(t, w.sink.Switch(t.Context(), 0, 3))
-	w.holds("b=one@1")
+	w.Holds("a=one@1", "b=one@1")
+	must(t, w.Sink.StartRebuild(t.Context(), 0, 3))
+	w.Next = 0
+	b := w.Batch("a=older", "b=one", "a")
+	must(t, w.Sink.Stage(t.Context(), b))
+	must(t, w.Sink.Switch(t.Context(), 0, 3))
+	w.Holds("b=one@1")
 }
 
 // TestManyColumns: more fields than a script can hand over at once.
@@ -70,9 +71,9 @@ func TestManyColumns(t *testing.T) {
 		table.Columns = append(table.Columns, stream.Field{Name: fmt.Sprintf("c%05d", n), Type: stream.TypeInt})
 		r.Columns = append(r.Columns, stream.IntOf(int64(n)))
 	}
-	w := newPlace(t, testenv.SharedRedis(t)).writer(t, stream.TargetTable{Table: table})
-	must(t, w.sink.Apply(t.Context(), stream.Batch{To: 1, Units: []stream.Unit{{Document: "a", Rows: []stream.RowWrite{r}}}}))
-	must(t, w.sink.(stream.Reader).ReadRows(t.Context(), "wide", func(got stream.RowWrite) error {
+	w := newPlace(t, testenv.SharedRedis(t)).scribe(t, stream.TargetTable{Table: table})
+	must(t, w.Sink.Apply(t.Context(), stream.Batch{To: 1, Units: []stream.Unit{{Document: "a", Rows: []stream.RowWrite{r}}}}))
+	must(t, w.Sink.(stream.Reader).ReadRows(t.Context(), "wide", func(got stream.RowWrite) error {
 		for n, v := range got.Columns {
 			if v.Int() != int64(n) {
 				return fmt.Errorf("column %d holds %v", n, v)
@@ -85,9 +86,9 @@ func TestManyColumns(t *testing.T) {
 // TestWrongKey: what is no hash where a row belongs is one error that names what to do.
 func TestWrongKey(t *testing.T) {
 	p := newPlace(t, testenv.SharedRedis(t))
-	w := p.writer(t, plain)
+	w := p.scribe(t, plain)
 	must(t, p.client.Do(t.Context(), p.client.B().Set().Key(p.prefix+":notes:a").Value("theirs").Build()).Error())
-	w.wants(w.sink.Apply(t.Context(), w.batch("a=one")), stream.Usage, "is no hash: remove it")
+	wants(t, w.Sink.Apply(t.Context(), w.Batch("a=one")), stream.Usage, "is no hash: remove it")
 }
 
 // TestRefusals: what can't be is one error that says so, before anything is sent, and holds no password.

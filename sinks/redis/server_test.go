@@ -12,10 +12,11 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/freshet-dev/freshet/internal/testenv"
+	"github.com/freshet-dev/freshet/sinks/sinktest"
 	"github.com/freshet-dev/freshet/stream"
 )
 
-var plain = stream.TargetTable{Table: notes}
+var plain = stream.TargetTable{Table: sinktest.Notes}
 
 // TestLateRequest: a writer is stopped after it saw that the partition is its own; its successor goes on; then the request arrives. Nothing of it is
 // written, not even a row that nobody else wrote.
@@ -23,39 +24,39 @@ func TestLateRequest(t *testing.T) {
 	server := testenv.SharedRedis(t)
 	p, l := newPlace(t, server), newLink(t, server)
 	slow := place{url: l.url(), prefix: p.prefix}
-	zombie := slow.writer(t, plain)
-	zombie.apply("a=1", "b=1")
+	zombie := slow.scribe(t, plain)
+	zombie.Apply("a=1", "b=1")
 	l.hold("EVALSHA")
-	late, done := zombie.batch("a=2", "b=2", "new=2"), make(chan error, 1)
-	go func() { done <- zombie.sink.Apply(context.WithoutCancel(t.Context()), late) }()
+	late, done := zombie.Batch("a=2", "b=2", "new=2"), make(chan error, 1)
+	go func() { done <- zombie.Sink.Apply(context.WithoutCancel(t.Context()), late) }()
 	<-l.held
-	heir := p.writer(t, plain)
-	heir.apply("a=3", "b")
+	heir := p.scribe(t, plain)
+	heir.Apply("a=3", "b")
 	l.release()
-	heir.wants(<-done, stream.Fenced)
-	heir.holds("a=3@2")
+	wants(t, <-done, stream.Fenced)
+	heir.Holds("a=3@2")
 }
 
 // TestKilledServer: while the server is away, a write is transient; afterwards all that was acknowledged is there, and the same sink goes on.
 func TestKilledServer(t *testing.T) {
 	server := testenv.Redis(t, testenv.RedisOptions{Durable: true})
-	w := place{url: server.URL(), prefix: "p"}.writer(t, plain)
-	w.apply("a=one", "gone=one")
-	w.apply("gone")
+	w := place{url: server.URL(), prefix: "p"}.scribe(t, plain)
+	w.Apply("a=one", "gone=one")
+	w.Apply("gone")
 	server.Kill()
-	b := w.batch("b=two")
-	w.wants(w.sink.Apply(t.Context(), b), stream.Transient)
+	b := w.Batch("b=two")
+	wants(t, w.Sink.Apply(t.Context(), b), stream.Transient)
 	server.Start(t)
-	until(t, func() error { return w.sink.Apply(t.Context(), b) })
-	w.next = b.To
-	w.holds("a=one@0", "b=two@3")
+	sinktest.Until(t, func() error { return w.Sink.Apply(t.Context(), b) })
+	w.Next = b.To
+	w.Holds("a=one@0", "b=two@3")
 }
 
 // TestKilledInTheMiddle: whenever the server dies, the writer that goes on where the target says ends with every row.
 func TestKilledInTheMiddle(t *testing.T) {
 	server := testenv.Redis(t, testenv.RedisOptions{Durable: true})
 	p := place{url: server.URL(), prefix: "p"}
-	w := p.writer(t, plain)
+	w := p.scribe(t, plain)
 	var writes, want []string
 	for n := range 2000 {
 		document := string([]byte{'a' + byte(n/676), 'a' + byte(n/26%26), 'a' + byte(n%26)})
@@ -63,10 +64,10 @@ func TestKilledInTheMiddle(t *testing.T) {
 		want = append(want, document+"=text@"+strconv.Itoa(n))
 	}
 	ended := make(chan error, 1)
-	b := w.batch(writes...)
-	go func() { ended <- w.sink.Apply(context.WithoutCancel(t.Context()), b) }()
+	b := w.Batch(writes...)
+	go func() { ended <- w.Sink.Apply(context.WithoutCancel(t.Context()), b) }()
 	p.client = dial(t, server)
-	until(t, func() error {
+	sinktest.Until(t, func() error {
 		if len(p.keys(t, "p:notes:")) == 0 {
 			return stream.Errorf(stream.Transient, "wait", "no row is there yet")
 		}
@@ -75,43 +76,43 @@ func TestKilledInTheMiddle(t *testing.T) {
 	server.Kill()
 	<-ended
 	server.Start(t)
-	until(t, func() error {
-		_, err := w.sink.Assign(t.Context(), 0, origin)
+	sinktest.Until(t, func() error {
+		_, err := w.Sink.Assign(t.Context(), 0, sinktest.Origin)
 		return err
 	})
-	w.take()
-	if w.next == 0 {
-		must(t, w.sink.Apply(t.Context(), b))
+	w.Take()
+	if w.Next == 0 {
+		must(t, w.Sink.Apply(t.Context(), b))
 	}
-	w.holds(want...)
+	w.Holds(want...)
 }
 
 // TestForgetfulServer: a server without persistence begins empty. The writer sees it, writes nothing into the void, and the next start begins anew.
 func TestForgetfulServer(t *testing.T) {
 	server := testenv.Redis(t, testenv.RedisOptions{})
 	p := place{url: server.URL(), prefix: "p"}
-	w := p.writer(t, plain)
-	w.apply("a=one")
+	w := p.scribe(t, plain)
+	w.Apply("a=one")
 	server.Kill()
 	server.Start(t)
-	until(t, func() error {
-		err := w.sink.Apply(t.Context(), w.batch("b=two"))
+	sinktest.Until(t, func() error {
+		err := w.Sink.Apply(t.Context(), w.Batch("b=two"))
 		if stream.KindOf(err) == stream.Fenced {
 			return nil
 		}
 		return err
 	})
-	w.take()
-	if w.next != 0 {
-		t.Fatalf("an empty server holds offset %d", w.next)
+	w.Take()
+	if w.Next != 0 {
+		t.Fatalf("an empty server holds offset %d", w.Next)
 	}
-	w.wants(w.sink.Apply(t.Context(), w.batch("a=one")), stream.Usage, `table "notes" is gone`)
-	heir := p.writer(t, plain)
-	if heir.next != 0 {
-		t.Fatalf("the next start begins at offset %d", heir.next)
+	wants(t, w.Sink.Apply(t.Context(), w.Batch("a=one")), stream.Usage, `table "notes" is gone`)
+	heir := p.scribe(t, plain)
+	if heir.Next != 0 {
+		t.Fatalf("the next start begins at offset %d", heir.Next)
 	}
-	heir.apply("a=one", "b=two")
-	heir.holds("a=one@0", "b=two@1")
+	heir.Apply("a=one", "b=two")
+	heir.Holds("a=one@0", "b=two@1")
 }
 
 // TestOlderState: a server comes back as it was some time ago, as after a failover to a replica that was behind. Rows and place went back together:
@@ -119,41 +120,41 @@ func TestForgetfulServer(t *testing.T) {
 func TestOlderState(t *testing.T) {
 	server := testenv.Redis(t, testenv.RedisOptions{})
 	p := place{url: server.URL(), prefix: "p"}
-	w := p.writer(t, plain)
-	w.apply("a=one", "gone=one")
+	w := p.scribe(t, plain)
+	w.Apply("a=one", "gone=one")
 	c := dial(t, server)
 	must(t, c.Do(t.Context(), c.B().Save().Build()).Error())
-	w.apply("gone", "a=two", "b=two")
+	w.Apply("gone", "a=two", "b=two")
 	server.Kill()
 	server.Start(t)
-	until(t, func() error {
-		err := w.sink.Apply(t.Context(), w.batch("c=three"))
+	sinktest.Until(t, func() error {
+		err := w.Sink.Apply(t.Context(), w.Batch("c=three"))
 		if stream.KindOf(err) == stream.Fenced {
 			return nil
 		}
 		return err
 	})
-	w.take()
-	if w.next != 2 {
-		t.Fatalf("the target says offset %d, want that of the saved state, 2", w.next)
+	w.Take()
+	if w.Next != 2 {
+		t.Fatalf("the target says offset %d, want that of the saved state, 2", w.Next)
 	}
-	w.holds("a=one@0", "gone=one@1")
-	w.apply("gone", "a=two", "b=two", "c=three")
-	w.holds("a=two@3", "b=two@4", "c=three@5")
+	w.Holds("a=one@0", "gone=one@1")
+	w.Apply("gone", "a=two", "b=two", "c=three")
+	w.Holds("a=two@3", "b=two@4", "c=three@5")
 }
 
 // TestOutOfMemory: a put that does not fit fails whole, is transient, and succeeds once there is memory.
 func TestOutOfMemory(t *testing.T) {
 	server := testenv.Redis(t, testenv.RedisOptions{})
-	w := place{url: server.URL(), prefix: "p"}.writer(t, plain)
-	w.apply("a=one")
+	w := place{url: server.URL(), prefix: "p"}.scribe(t, plain)
+	w.Apply("a=one")
 	configure(t, server, "maxmemory", "1")
-	b := w.batch("a=two", "b=two")
-	w.wants(w.sink.Apply(t.Context(), b), stream.Transient, "OOM")
-	w.holds("a=one@0")
+	b := w.Batch("a=two", "b=two")
+	wants(t, w.Sink.Apply(t.Context(), b), stream.Transient, "OOM")
+	w.Holds("a=one@0")
 	configure(t, server, "maxmemory", "0")
-	must(t, w.sink.Apply(t.Context(), b))
-	w.holds("a=two@1", "b=two@2")
+	must(t, w.Sink.Apply(t.Context(), b))
+	w.Holds("a=two@1", "b=two@2")
 }
 
 func configure(t *testing.T, server *testenv.RedisServer, name, value string) {
@@ -175,9 +176,9 @@ func TestRefusedServers(t *testing.T) {
 		})
 	}
 	server := testenv.Redis(t, testenv.RedisOptions{})
-	w := place{url: server.URL(), prefix: "p"}.writer(t, plain)
+	w := place{url: server.URL(), prefix: "p"}.scribe(t, plain)
 	configure(t, server, "maxmemory-policy", "allkeys-random")
-	_, err := w.sink.Assign(t.Context(), 0, origin)
+	_, err := w.Sink.Assign(t.Context(), 0, sinktest.Origin)
 	wants(t, err, stream.Usage, "allkeys-random")
 }
 
@@ -190,23 +191,23 @@ func TestRights(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	write(t, file, "secret\n")
 	p := place{url: "redis://feeder@" + server.Addr() + "/1", prefix: "p"}
-	w := p.writer(t, plain, stream.Entry{Key: "password", Value: stream.StringOf("file:" + file)})
-	w.apply("a=one", "b=one")
-	w.apply("b")
-	must(t, w.sink.StartRebuild(t.Context(), 0, 3))
-	b := w.batch("a=one")
+	w := p.scribe(t, plain, stream.Entry{Key: "password", Value: stream.StringOf("file:" + file)})
+	w.Apply("a=one", "b=one")
+	w.Apply("b")
+	must(t, w.Sink.StartRebuild(t.Context(), 0, 3))
+	b := w.Batch("a=one")
 	b.From, b.To, b.Units[0].Rows[0].Version.Offset = 0, 3, 0
-	must(t, w.sink.Stage(t.Context(), b))
-	must(t, w.sink.Switch(t.Context(), 0, 3))
-	must(t, w.sink.Sweep(t.Context(), 0, 1, stream.Version{Generation: 1}))
-	other, err := p.sink([]stream.TargetTable{{Table: stream.Table{Name: "notes", Columns: notes.Columns[:1]}}},
+	must(t, w.Sink.Stage(t.Context(), b))
+	must(t, w.Sink.Switch(t.Context(), 0, 3))
+	must(t, w.Sink.Sweep(t.Context(), 0, 1, stream.Version{Generation: 1}))
+	other, err := p.sink([]stream.TargetTable{{Table: stream.Table{Name: "notes", Columns: sinktest.Notes.Columns[:1]}}},
 		stream.Entry{Key: "password", Value: stream.StringOf("file:" + file)})
 	must(t, err)
 	defer other.Close()
-	changed, err := other.Open(t.Context(), origin.Flow, origin.Target)
+	changed, err := other.Open(t.Context(), sinktest.Origin.Flow, sinktest.Origin.Target)
 	must(t, err)
 	must(t, other.Recreate(t.Context(), changed))
-	w.holds()
+	w.Holds()
 	if other := dial(t, server); len((place{client: other}).keys(t, "")) > 0 {
 		t.Error("database 0 holds keys, but the url names database 1")
 	}
@@ -242,8 +243,8 @@ func TestPasswordAndTLS(t *testing.T) {
 	must(t, err)
 
 	rotate(t, server, cert)
-	until(t, func() error { // the connections that were ended come first
-		_, err := sink.Assign(t.Context(), 0, origin)
+	sinktest.Until(t, func() error { // the connections that were ended come first
+		_, err := sink.Assign(t.Context(), 0, sinktest.Origin)
 		if err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
 			return stream.Errorf(stream.Transient, "wait", "got %v", err)
 		}
@@ -253,8 +254,8 @@ func TestPasswordAndTLS(t *testing.T) {
 		return nil
 	})
 	write(t, file, "second-secret")
-	until(t, func() error {
-		_, err := sink.Assign(t.Context(), 0, origin)
+	sinktest.Until(t, func() error {
+		_, err := sink.Assign(t.Context(), 0, sinktest.Origin)
 		return err
 	})
 }
