@@ -34,7 +34,10 @@ func (p *Processor) catchUp(ctx context.Context, o *opening, store Store, held s
 	if err != nil {
 		return held, err
 	}
-	defer cl.Close()
+	defer func() {
+		cl.PurgeTopicsFromConsuming(changelogTopic(p.c.Topics.Flow)) // closed while it fetches, a client races with itself
+		cl.Close()
+	}()
 	c := p.catching(o.id, store, held)
 	if err := c.loadUpTo(target); err != nil {
 		return held, err
