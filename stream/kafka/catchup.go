@@ -34,10 +34,7 @@ func (p *Processor) catchUp(ctx context.Context, o *opening, store Store, held s
 	if err != nil {
 		return held, err
 	}
-	defer func() {
-		cl.PurgeTopicsFromConsuming(changelogTopic(p.c.Topics.Flow)) // closed while it fetches, a client races with itself
-		cl.Close()
-	}()
+	defer p.unfollow(cl)
 	c := p.catching(o.id, store, held)
 	if err := c.loadUpTo(target); err != nil {
 		return held, err
@@ -75,6 +72,12 @@ func (p *Processor) follow(id int32, held stream.Checkpoint) (*kgo.Client, error
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{changelogTopic(p.c.Topics.Flow): {id: from}}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxPartitionBytes(4<<20), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(100*time.Millisecond))
+}
+
+// unfollow closes a client that follows a changelog. It fetches no further first: closed meanwhile, it races with itself.
+func (p *Processor) unfollow(cl *kgo.Client) {
+	cl.PurgeTopicsFromConsuming(changelogTopic(p.c.Topics.Flow))
+	cl.Close()
 }
 
 // catching brings a store up to its changelog. The checkpoint moves only to progress records: a crash in between repeats

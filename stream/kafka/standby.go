@@ -128,7 +128,7 @@ func (p *Processor) followOn(ctx context.Context, s *standby) (err error) {
 	if err != nil {
 		return err
 	}
-	defer cl.Close()
+	defer p.unfollow(cl)
 	c := p.catching(s.id, store, held)
 	c.fetches, c.applied = &p.Metrics.StandbyFetches, &p.Metrics.StandbyRecords
 	c.edge = at.changelogEnd
