@@ -3,7 +3,8 @@
 // whole output of a test that failed; all output is in the file that -log names.
 //
 // Packages whose tests start real components run one after the other, so that two brokers don't compete for a small
-// machine; the others run two at a time. The simulation, whose time is virtual, takes the processors while the real components wait.
+// machine; targets, whose servers wait much, and the other packages run two at a time. The simulation, whose time is virtual, takes
+// the processors while the real components wait.
 package main
 
 import (
@@ -20,9 +21,10 @@ import (
 	"sync"
 )
 
-// testenv is what the tests with real components import; mutants runs tests on changed code.
+// testenv is what the tests with real components import; sinks are the targets; mutants runs tests on changed code.
 const (
 	testenv = "github.com/freshet-dev/freshet/internal/testenv"
+	sinks   = "github.com/freshet-dev/freshet/sinks/"
 	mutants = "github.com/freshet-dev/freshet/internal/mutants"
 )
 
@@ -105,7 +107,9 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	}
 	cheap := suite{name: "without services", flags: []string{"-p=2", "-timeout=10m"}}
 	real := suite{name: "real components", flags: []string{"-p=1", "-timeout=30m", "-count=1"}}
-	gate := suite{name: "mutants", flags: []string{"-timeout=20m", "-count=1"}}
+	targets := suite{name: "targets", flags: []string{"-p=2", "-timeout=30m", "-count=1"}}
+	// Most mutants start a component and wait for it.
+	gate := suite{name: "mutants", flags: []string{"-timeout=20m", "-count=1", "-parallel=4"}}
 	for line := range strings.Lines(string(out)) {
 		binary, deps, _ := strings.Cut(strings.TrimSpace(line), " ")
 		path, isTest := strings.CutSuffix(binary, ".test")
@@ -113,16 +117,18 @@ func findSuites(ctx context.Context) ([]suite, error) {
 		case !isTest:
 		case path == mutants:
 			gate.packages = append(gate.packages, path)
-		case path == testenv || slices.Contains(strings.Split(deps, ","), testenv):
-			real.packages = append(real.packages, path)
-		default:
+		case path != testenv && !slices.Contains(strings.Split(deps, ","), testenv):
 			cheap.packages = append(cheap.packages, path)
+		case strings.HasPrefix(path, sinks):
+			targets.packages = append(targets.packages, path)
+		default:
+			real.packages = append(real.packages, path)
 		}
 	}
 	// Its files have a build tag, without which it has no tests.
 	simulation := suite{name: "simulation", packages: []string{"./internal/sim"}, flags: []string{"-tags=synctests", "-timeout=60m", "-count=1"},
 		args: []string{"-from=10000", "-runs=3000", "-badger=300"}, beside: true}
-	return []suite{cheap, simulation, real, gate}, nil
+	return []suite{cheap, simulation, real, targets, gate}, nil
 }
 
 // run runs one suite; a failed test is in the report, not an error.
