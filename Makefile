@@ -35,11 +35,12 @@ powerloss: ## cut the power of store directories N times (500)
 
 KILLS ?= 1000
 ZOMBIES ?= 200
+WRITERS ?= 50
 MOVES ?= 20
 SOAK ?= 30m
 
-torture: components ## kill, stop and cut off real processes and brokers for hours: KILLS=1000 ZOMBIES=200 MOVES=20 SOAK=30m
-	FRESHET_KILLS=$(KILLS) FRESHET_ZOMBIES=$(ZOMBIES) FRESHET_MOVES=$(MOVES) FRESHET_SOAK=$(SOAK) $(GO) test -tags long ./internal/torture -count=1 -v -timeout=24h
+torture: components ## kill, stop and cut off real processes and brokers for hours: KILLS=1000 ZOMBIES=200 WRITERS=50 MOVES=20 SOAK=30m
+	FRESHET_KILLS=$(KILLS) FRESHET_ZOMBIES=$(ZOMBIES) FRESHET_WRITER_KILLS=$(WRITERS) FRESHET_MOVES=$(MOVES) FRESHET_SOAK=$(SOAK) $(GO) test -tags long ./internal/torture -count=1 -v -timeout=24h
 
 mutants: ## break production code on purpose: a test must see each change
 	$(GO) test ./internal/mutants -count=1 -v -timeout=30m

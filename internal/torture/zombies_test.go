@@ -13,7 +13,7 @@ import (
 )
 
 // TestZombies lets writers of each target stand still in the middle of a write, for longer than their session lasts, until
-// another has taken their partitions over, and go on (F17, S5). What they still had to write must be refused.
+// another has taken their partitions over, and go on (F17, S5). What they still had to write must be refused. Then it kills them.
 func TestZombies(t *testing.T) { zombiesOf(t, fenced, 100) }
 
 // TestZombiesOfHeavyServers is the same for targets whose servers would slow the others' down.
@@ -26,7 +26,7 @@ func TestZombiesOfSlowServers(t *testing.T) { zombiesOf(t, slow, 20) }
 func zombiesOf(t *testing.T, kinds []maker, rate int) {
 	r := newRig(t, span("FRESHET_SESSION", 2*time.Second), kinds, testenv.SharedKafka(t))
 	_, seed := chance(t)
-	n := number("FRESHET_ZOMBIES", 20)
+	n, kills := number("FRESHET_ZOMBIES", 20), number("FRESHET_WRITER_KILLS", 5)
 	processor := r.replica(t, 0, "process")
 	processor.start(t, "")
 	r.until(t, "the flow's topics are there", func(ctx context.Context) bool {
@@ -45,9 +45,10 @@ func zombiesOf(t *testing.T, kinds []maker, rate int) {
 				t.Parallel()
 				if one, ok := v.(owned); ok {
 					pairs[v].frozenOwners(t, n, v, one)
-				} else {
-					pairs[v].zombies(t, n, v)
+					return
 				}
+				pairs[v].zombies(t, n, v)
+				pairs[v].killedWriters(t, kills, v)
 			})
 		}
 	})
@@ -85,11 +86,7 @@ func (r *rig) zombies(t *testing.T, n int, v target) {
 	untried := 0 // the group's answer was faster: what the zombie had to write was dropped before it was sent
 	for i := range n {
 		zombie, heir := r.replicas[i%2], r.replicas[1-i%2]
-		// Each partition at one of them: who went on just now may still believe that it has what it lost.
-		r.until(t, "both have partitions of "+name, func(ctx context.Context) bool {
-			a, b := zombie.holds(ctx, name), heir.holds(ctx, name)
-			return a > 0 && b > 0 && a+b == partitions
-		})
+		r.share(t, name)
 		before, thaw := zombie.refused(t, name), func() {}
 		if inside != nil && i%5 == 4 {
 			thaw = inside.freezeInside(t, zombie)
@@ -123,6 +120,29 @@ func (r *rig) zombies(t *testing.T, n int, v target) {
 	if untried*5 > n {
 		t.Errorf("%d of %d zombies did not try to write what they had to", untried, n)
 	}
+}
+
+// killedWriters kills two writers of a target in turn, before a write and after one (S1, S3).
+func (r *rig) killedWriters(t *testing.T, n int, v target) {
+	t.Helper()
+	for i := range n {
+		r.share(t, v.name())
+		x, point := r.replicas[i%2], []string{"S1", "S3"}[i/2%2]
+		x.arm(t, point, "kill")
+		x.dies(t, point)
+		x.start(t, "")
+	}
+	progress("%s: %d kills of writers", t.Name(), n)
+}
+
+// share waits until each partition of a target is at one of two writers: who went on just now may still believe that it has what
+// it lost.
+func (r *rig) share(t *testing.T, name string) {
+	t.Helper()
+	r.until(t, "both have partitions of "+name, func(ctx context.Context) bool {
+		a, b := r.replicas[0].holds(ctx, name), r.replicas[1].holds(ctx, name)
+		return a > 0 && b > 0 && a+b == partitions
+	})
 }
 
 // holds is how many partitions of a target the replica delivers.
