@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -98,24 +99,47 @@ func (d *Debezium) Decode(r *stream.Record) (stream.Change, error) {
 	return c, nil
 }
 
-// Glance returns the image of an upsert as Decode does, and reads nothing else. ok is false for all other records: Decode
-// says what they are. The record's key alone decides the document.
-func (d *Debezium) Glance(r *stream.Record) (image []byte, ok bool) {
+// Glance returns the image of an upsert as Decode does, and reads nothing else; and how many bytes at the value's beginning
+// decide it. ok is false for all other records: Decode says what they are. The record's key alone decides the document.
+func (d *Debezium) Glance(r *stream.Record) (image []byte, begins int, ok bool) {
 	if null(r.Value) {
-		return nil, false
+		return nil, 0, false
 	}
 	e, err := readEnvelope(r.Value)
 	if err != nil || null(e.payload) {
-		return nil, false
+		return nil, 0, false
 	}
 	if op, _, err := e.kind(); err != nil || op != stream.Upsert {
-		return nil, false
+		return nil, 0, false
 	}
 	var c stream.Change
 	if err := d.image(&c, &e); err != nil {
-		return nil, false
+		return nil, 0, false
 	}
-	return c.Image, true
+	return c.Image, max(endIn(r.Value, e.schema), endIn(r.Value, e.after)), true
+}
+
+// endIn is where a part of a value ends in it; 0 for no part.
+func endIn(value, part []byte) int {
+	if part == nil {
+		return 0
+	}
+	return cap(value) - cap(part) + len(part) // parts are cut without a capacity of their own
+}
+
+// Upserts reports whether a value whose beginning, as Glance tells it, is that of an upsert is one too. It knows the operation by its form as
+// Debezium writes it behind the row, and says no otherwise.
+func (d *Debezium) Upserts(rest []byte) bool {
+	const op = `"op":"`
+	i := bytes.LastIndex(rest, []byte(op))
+	if i < 0 || len(rest) < i+len(op)+2 || rest[i+len(op)+1] != '"' {
+		return false
+	}
+	switch rest[i+len(op)] {
+	case 'c', 'u', 'r':
+		return true
+	}
+	return false
 }
 
 // tombstone is a delete that repeats the one before it; without a key it says nothing at all.

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -192,12 +193,29 @@ func (notes) Decode(r *stream.Record) (stream.Change, error) {
 
 func document(key string) string { return strings.TrimRight(key, "'") }
 
-// glancing is notes that finds images without decoding.
+// glancing is notes that finds images without decoding. A value may go on behind a bar, which alters nothing unless it ends in a delete, "|-".
 type glancing struct{ notes }
 
-func (g glancing) Glance(r *stream.Record) ([]byte, bool) {
+func (g glancing) Decode(r *stream.Record) (stream.Change, error) {
+	short := *r
+	short.Value, _, _ = bytes.Cut(r.Value, []byte("|"))
+	c, err := g.notes.Decode(&short)
+	if c.Record == &short {
+		c.Record = r
+	}
+	if bytes.HasSuffix(r.Value, []byte("|-")) {
+		c.Op = stream.Delete
+	}
+	return c, err
+}
+
+func (g glancing) Glance(r *stream.Record) ([]byte, int, bool) {
 	c, err := g.Decode(r)
-	return c.Image, err == nil && c.Op == stream.Upsert
+	return c.Image, len(c.Image), err == nil && c.Op == stream.Upsert
+}
+
+func (glancing) Upserts(rest []byte) bool {
+	return len(rest) == 0 || rest[0] == '|' && !bytes.HasSuffix(rest, []byte("|-"))
 }
 
 func (notes) Fields(c *stream.Change) (stream.Value, []string, error) {

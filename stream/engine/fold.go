@@ -22,7 +22,8 @@ type Tx struct {
 	due     int                  // documents looked at from the head of the backlog
 	later   []stream.Fingerprint // those of them that stay in it
 	change  stream.Change        // being folded
-	glanced *stream.Record       // the last one of which only the image was read
+	looked  sight                // of its record; zero unless the key alone names the document
+	glanced *stream.Record       // the last one that was not decoded
 
 	purge      bool // a document is forgotten
 	purged     []stream.Fingerprint
@@ -103,20 +104,33 @@ func (t *Tx) Fold(r *stream.Record) error {
 	return t.upsert(&t.change)
 }
 
-// glancer is a decoder that finds an upsert's image without decoding the rest. ok is false when Decode has to say what
-// the record is. Records of equal keys, for which it is true, are of the same document.
+// glancer is a decoder that finds an upsert's image without decoding the rest. Records of equal keys, for which it is
+// true, are of the same document.
 type glancer interface {
-	Glance(r *stream.Record) (image []byte, ok bool)
+	// Glance returns the image, and how many bytes at the value's beginning decide it (0: no number does): an upsert of the same key
+	// whose value begins with the same bytes has the same image. ok is false when Decode has to say what the record is.
+	Glance(r *stream.Record) (image []byte, begins int, ok bool)
+	// Upserts reports whether a value that begins as an upsert's does is one, by the bytes that follow. It may say no of one.
+	Upserts(rest []byte) bool
 }
 
 // repeated reports whether the record repeats its document's last image, as most do: it is the quickest way to know it.
 // Its source time is read at the end, if no other record comes after it.
 func (t *Tx) repeated(r *stream.Record) bool {
+	t.looked = sight{}
 	if t.p.glancer == nil {
 		return false
 	}
-	image, ok := t.p.glancer.Glance(r)
-	if !ok || !t.p.headers.seen(r.Key, image) {
+	if rest, ok := t.p.headers.begins(r.Key, r.Value); ok && t.p.glancer.Upserts(rest) {
+		t.glanced = r
+		return true
+	}
+	image, n, ok := t.p.glancer.Glance(r)
+	if !ok {
+		return false
+	}
+	t.looked = t.p.headers.sight(r.Key, r.Value, image, n)
+	if !t.p.headers.seen(t.looked) {
 		return false
 	}
 	t.glanced = r
@@ -154,15 +168,15 @@ func (t *Tx) remember(c *stream.Change) {
 		t.p.headers.remember(c.Document, c.Image)
 		return
 	}
-	t.p.headers.note(c.Document, t.p.headers.sight(c.Record.Key, c.Image))
+	if t.looked != (sight{}) {
+		t.p.headers.note(c.Document, t.looked)
+	}
 }
 
 // merge replaces the input, but for the fields that the source did not send: those keep their stored value.
 func (t *Tx) merge(d *document, c *stream.Change, image stream.Fingerprint, fields stream.Value, unavailable []string) error {
 	d.fold(*c)
-	if t.p.glancer != nil {
-		d.sight = t.p.headers.sight(c.Record.Key, c.Image)
-	}
+	d.sight = t.looked
 	if len(unavailable) == 0 && !t.p.config.Program.ReadsRecord() {
 		d.input, d.loaded, d.deleted, d.image = fields, true, false, image
 		return nil

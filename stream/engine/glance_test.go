@@ -24,6 +24,12 @@ func TestGlancing(t *testing.T) {
 			{[]write{{"a", two}, {"a", two}}, 0, 1},
 			{[]write{{"a", two}, {"a", "-"}, {"a", two}}, 3, 0},
 			{[]write{{"b", two}, {"b", two}}, 0, 1}, // another document with the same image
+			// It begins as the one before: what follows may make it another image, or a delete, and need not.
+			{[]write{{"b", two + "|x"}, {"b", two + "|y"}}, 2, 0},
+			{[]write{{"b", two + ",more"}}, 0, 1},
+			{[]write{{"b", two}}, 0, 1},
+			{[]write{{"b", two + "|-"}}, 0, 1},
+			{[]write{{"b", two + "|z"}}, 0, 1},
 		} {
 			out := s.must(t, p, step.writes...)
 			if out.Counts.Noop != step.noop || out.Counts.Applied != step.applied {

@@ -37,7 +37,6 @@ type Partition struct {
 	backlog  []stream.Fingerprint               // documents that another program evaluated, still to be evaluated
 	waiting  []stream.Fingerprint               // pending documents found at start
 	pass     int64                              // generation whose pass mark was written
-	names    map[string]string                  // of topics and tables, which all cached headers share
 }
 
 // tablePlan is what rows of a table are encoded with.
@@ -72,7 +71,7 @@ func (t *tablePlan) lineage(document string) []stream.NodeLineage {
 // program than the current one evaluated (they form the backlog when reevaluate is set or recorded differs).
 func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partition, error) {
 	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{},
-		revision: c.Program.Logic().String(), tables: map[string]*tablePlan{}, names: map[string]string{}}
+		revision: c.Program.Logic().String(), tables: map[string]*tablePlan{}}
 	p.glancer, _ = c.Decoder.(glancer)
 	for _, table := range c.Program.Tables() {
 		plan := &tablePlan{Table: table, nodes: c.Program.TableLineage(table.Name)}
@@ -114,7 +113,7 @@ func (p *Partition) warm() error {
 		if err := stream.Unmarshal(v, &h); err != nil {
 			return false, fmt.Errorf("read header %x of partition %d: %w", k, p.ID, err)
 		}
-		p.cache(&h)
+		p.headers.put(h)
 		n++
 		return n < cacheHeaders, nil
 	})
@@ -184,27 +183,9 @@ func (p *Partition) header(id string) (Header, bool, error) {
 	if err := stream.Unmarshal(v, &h); err != nil {
 		return h, false, fmt.Errorf("read header of document %s: %w", id, err)
 	}
-	p.cache(&h)
+	h.Inline = nil // the cache keeps no inputs, and whoever wants one must not depend on what it has
+	p.headers.put(h)
 	return h, true, nil
-}
-
-// cache keeps a header that was read, without its input.
-func (p *Partition) cache(h *Header) {
-	h.Inline = nil
-	h.Position.Topic = p.shared(h.Position.Topic)
-	for i := range h.Few {
-		h.Few[i].Table = p.shared(h.Few[i].Table)
-	}
-	p.headers.put(*h)
-}
-
-// shared is the one copy of a name that is kept.
-func (p *Partition) shared(name string) string {
-	if held, ok := p.names[name]; ok {
-		return held
-	}
-	p.names[name] = name
-	return name
 }
 
 // ReadInput returns a document's stored input.
