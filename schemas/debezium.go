@@ -99,26 +99,6 @@ func (d *Debezium) Decode(r *stream.Record) (stream.Change, error) {
 	return c, nil
 }
 
-// Glance returns the image of an upsert as Decode does, and reads nothing else; and how many bytes at the value's beginning
-// decide it. ok is false for all other records: Decode says what they are. The record's key alone decides the document.
-func (d *Debezium) Glance(r *stream.Record) (image []byte, begins int, ok bool) {
-	if null(r.Value) {
-		return nil, 0, false
-	}
-	e, err := readEnvelope(r.Value)
-	if err != nil || null(e.payload) {
-		return nil, 0, false
-	}
-	if op, _, err := e.kind(); err != nil || op != stream.Upsert {
-		return nil, 0, false
-	}
-	var c stream.Change
-	if err := d.image(&c, &e); err != nil {
-		return nil, 0, false
-	}
-	return c.Image, max(endIn(r.Value, e.schema), endIn(r.Value, e.after)), true
-}
-
 // endIn is where a part of a value ends in it; 0 for no part.
 func endIn(value, part []byte) int {
 	if part == nil {
@@ -127,8 +107,8 @@ func endIn(value, part []byte) int {
 	return cap(value) - cap(part) + len(part) // parts are cut without a capacity of their own
 }
 
-// Upserts reports whether a value whose beginning, as Glance tells it, is that of an upsert is one too. It knows the operation by its form as
-// Debezium writes it behind the row, and says no otherwise.
+// Upserts reports whether a value with the beginning of an upsert, as Change.Begins counts it, is one too. It knows the operation by
+// the form in which Debezium writes it behind the row, and says no otherwise.
 func (d *Debezium) Upserts(rest []byte) bool {
 	const op = `"op":"`
 	i := bytes.LastIndex(rest, []byte(op))
@@ -164,7 +144,7 @@ func (d *Debezium) image(c *stream.Change, e *envelope) error {
 		return errors.New("`after` is no object: the row's new state is missing " +
 			"(MongoDB's text form, and updates without a full document, are not supported)")
 	}
-	c.Image = e.after
+	c.Image, c.Begins = e.after, max(endIn(c.Record.Value, e.schema), endIn(c.Record.Value, e.after))
 	if !object(e.schema) {
 		return nil
 	}

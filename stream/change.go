@@ -48,6 +48,7 @@ type Change struct {
 	Op       Op
 	Other    string   // with Op Other: heartbeat, truncate, message, transaction, unknown ...
 	Image    []byte   // raw bytes from which the fields follow; equal images of one document have equal fields
+	Begins   int      // bytes at the beginning of the record's value that decide the image; 0: no number of them does
 	Position Position // where it came from
 	Record   *Record  // the record itself; aliases, not copied
 }

@@ -193,25 +193,19 @@ func (notes) Decode(r *stream.Record) (stream.Change, error) {
 
 func document(key string) string { return strings.TrimRight(key, "'") }
 
-// glancing is notes that finds images without decoding. A value may go on behind a bar, which alters nothing unless it ends in a delete, "|-".
+// glancing is notes of records whose key alone names the document. A value may go on behind a bar, which alters nothing
+// unless it ends in a delete, "|-".
 type glancing struct{ notes }
 
 func (g glancing) Decode(r *stream.Record) (stream.Change, error) {
 	short := *r
 	short.Value, _, _ = bytes.Cut(r.Value, []byte("|"))
 	c, err := g.notes.Decode(&short)
-	if c.Record == &short {
-		c.Record = r
-	}
+	c.Record, c.Begins = r, len(short.Value)
 	if bytes.HasSuffix(r.Value, []byte("|-")) {
 		c.Op = stream.Delete
 	}
 	return c, err
-}
-
-func (g glancing) Glance(r *stream.Record) ([]byte, int, bool) {
-	c, err := g.Decode(r)
-	return c.Image, len(c.Image), err == nil && c.Op == stream.Upsert
 }
 
 func (glancing) Upserts(rest []byte) bool {

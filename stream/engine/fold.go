@@ -22,7 +22,6 @@ type Tx struct {
 	due     int                  // documents looked at from the head of the backlog
 	later   []stream.Fingerprint // those of them that stay in it
 	change  stream.Change        // being folded
-	looked  sight                // of its record; zero unless the key alone names the document
 	glanced *stream.Record       // the last one that was not decoded
 
 	purge      bool // a document is forgotten
@@ -104,33 +103,21 @@ func (t *Tx) Fold(r *stream.Record) error {
 	return t.upsert(&t.change)
 }
 
-// glancer is a decoder that finds an upsert's image without decoding the rest. Records of equal keys, for which it is
-// true, are of the same document.
-type glancer interface {
-	// Glance returns the image, and how many bytes at the value's beginning decide it (0: no number does): an upsert of the same key
-	// whose value begins with the same bytes has the same image. ok is false when Decode has to say what the record is.
-	Glance(r *stream.Record) (image []byte, begins int, ok bool)
+// keyed is a decoder of records whose key alone names the document, and of whose values a beginning (Change.Begins)
+// decides the image.
+type keyed interface {
 	// Upserts reports whether a value that begins as an upsert's does is one, by the bytes that follow. It may say no of one.
 	Upserts(rest []byte) bool
 }
 
-// repeated reports whether the record repeats its document's last image, as most do: it is the quickest way to know it.
-// Its source time is read at the end, if no other record comes after it.
+// repeated reports whether the record begins as the last one did that repeated its document's image, as most do: it is the quickest way
+// to know it. Its source time is read at the end, if no other record comes after it.
 func (t *Tx) repeated(r *stream.Record) bool {
-	t.looked = sight{}
-	if t.p.glancer == nil {
+	if t.p.keyed == nil {
 		return false
 	}
-	if rest, ok := t.p.headers.begins(r.Key, r.Value); ok && t.p.glancer.Upserts(rest) {
-		t.glanced = r
-		return true
-	}
-	image, n, ok := t.p.glancer.Glance(r)
-	if !ok {
-		return false
-	}
-	t.looked = t.p.headers.sight(r.Key, r.Value, image, n)
-	if !t.p.headers.seen(t.looked) {
+	rest, ok := t.p.headers.begins(r.Key, r.Value)
+	if !ok || !t.p.keyed.Upserts(rest) {
 		return false
 	}
 	t.glanced = r
@@ -138,8 +125,12 @@ func (t *Tx) repeated(r *stream.Record) bool {
 }
 
 func (t *Tx) upsert(c *stream.Change) error {
+	var s sight
+	if t.p.keyed != nil {
+		s = t.p.headers.sight(c)
+	}
 	d := t.docs[c.Document]
-	if d == nil && t.p.glancer == nil && t.p.headers.repeats(c.Document, c.Image) {
+	if d == nil && t.seen(c, s) {
 		t.counts.Noop++
 		return nil
 	}
@@ -150,7 +141,7 @@ func (t *Tx) upsert(c *stream.Change) error {
 			return err
 		}
 		if known && !image.IsZero() && h.Image == image && h.Failed == nil {
-			t.remember(c)
+			t.remember(c, s)
 			t.counts.Noop++
 			return nil
 		}
@@ -160,23 +151,28 @@ func (t *Tx) upsert(c *stream.Change) error {
 	if err != nil {
 		return t.refuse(*c, c.Record, err)
 	}
-	return t.merge(d, c, image, fields, unavailable)
+	return t.merge(d, c, s, image, fields, unavailable)
 }
 
-func (t *Tx) remember(c *stream.Change) {
-	if t.p.glancer == nil {
+func (t *Tx) seen(c *stream.Change, s sight) bool {
+	if t.p.keyed == nil {
+		return t.p.headers.repeats(c.Document, c.Image)
+	}
+	return t.p.headers.seen(s)
+}
+
+func (t *Tx) remember(c *stream.Change, s sight) {
+	if t.p.keyed == nil {
 		t.p.headers.remember(c.Document, c.Image)
 		return
 	}
-	if t.looked != (sight{}) {
-		t.p.headers.note(c.Document, t.looked)
-	}
+	t.p.headers.note(c.Document, s)
 }
 
 // merge replaces the input, but for the fields that the source did not send: those keep their stored value.
-func (t *Tx) merge(d *document, c *stream.Change, image stream.Fingerprint, fields stream.Value, unavailable []string) error {
+func (t *Tx) merge(d *document, c *stream.Change, s sight, image stream.Fingerprint, fields stream.Value, unavailable []string) error {
 	d.fold(*c)
-	d.sight = t.looked
+	d.sight = s
 	if len(unavailable) == 0 && !t.p.config.Program.ReadsRecord() {
 		d.input, d.loaded, d.deleted, d.image = fields, true, false, image
 		return nil

@@ -1,6 +1,10 @@
 package engine
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+
+	"github.com/freshet-dev/freshet/stream"
+)
 
 // headerCache keeps recently used headers, at most cacheHeaders of them. Hundreds of thousands of small objects would keep the
 // garbage collector busy, so a header lies here in one piece, and the maps hold no pointers. It is for one goroutine.
@@ -130,18 +134,18 @@ type sight struct {
 	begun beginning
 }
 
-// sight is of a record whose value decides its image by its first n bytes; 0: by no number of them.
-func (c *headerCache) sight(key, value, image []byte, n int) sight {
-	k := c.digest(key)
-	s := sight{key: k[0], quick: k.with(c.digest(image))}
-	if n > 0 {
-		s.begun = beginning{n, k.with(c.digest(value[:n]))}
+// sight is of a change's record.
+func (c *headerCache) sight(of *stream.Change) sight {
+	k := c.digest(of.Record.Key)
+	s := sight{key: k[0], quick: k.with(c.digest(of.Image))}
+	if of.Begins > 0 {
+		s.begun = beginning{of.Begins, k.with(c.digest(of.Record.Value[:of.Begins]))}
 	}
 	return s
 }
 
 // begins reports whether a record, whose key alone names its document, begins as the one that was noted, so that it
-// repeats the document's image unless rest, the bytes that follow, makes it another kind of record.
+// repeats the document's image unless rest, the bytes that follow, make it another kind of record.
 func (c *headerCache) begins(key, value []byte) (rest []byte, ok bool) {
 	k := c.digest(key)
 	n, ok := c.byKey[k[0]]

@@ -31,7 +31,7 @@ type Partition struct {
 	revision string                // of the program, as lineage has it
 	tables   map[string]*tablePlan // of the program
 	headers  *headerCache
-	glancer  glancer // the decoder, when it is one
+	keyed    keyed // the decoder, when it is one
 	stats    Stats
 	running  map[stream.Fingerprint]*Evaluation // by document: pending evaluations
 	backlog  []stream.Fingerprint               // documents that another program evaluated, still to be evaluated
@@ -72,7 +72,7 @@ func (t *tablePlan) lineage(document string) []stream.NodeLineage {
 func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partition, error) {
 	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{},
 		revision: c.Program.Logic().String(), tables: map[string]*tablePlan{}}
-	p.glancer, _ = c.Decoder.(glancer)
+	p.keyed, _ = c.Decoder.(keyed)
 	for _, table := range c.Program.Tables() {
 		plan := &tablePlan{Table: table, nodes: c.Program.TableLineage(table.Name)}
 		if s, ok := c.Program.(sourced); ok && s.Several() {
