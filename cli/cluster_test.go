@@ -27,6 +27,7 @@ func TestCommandsOnACluster(t *testing.T) {
 	}
 	d.checkDocuments()
 	d.checkTrials()
+	d.checkExplain()
 	d.wantWhole()
 	d.tamper()
 	d.want(exitDone, []string{"target local is rebuilt"}, "rebuild", "local")
@@ -37,6 +38,7 @@ func TestCommandsOnACluster(t *testing.T) {
 	d.until("Kafka knows that they stopped", func() bool { return d.run("status").code == exitDone })
 	d.want(exitDone, []string{"nothing runs; this is the state", "documents  2"}, "status")
 	d.checkDocuments()
+	d.checkExplain()
 	d.wantWhole()
 	d.want(exitDone, []string{"generation 2"}, "reset", "--yes")
 	d.want(exitDone, []string{"2 documents evaluated"}, "run", "--once")

@@ -15,12 +15,18 @@ import (
 // tamper changes the target behind Freshet's back.
 func (d *desk) tamper() {
 	d.Helper()
+	d.edit("update chunks set text = 'tampered'")
+}
+
+// edit runs a statement on the target's file.
+func (d *desk) edit(statement string) {
+	d.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(d.dir, "handbook.db"))
 	if err != nil {
 		d.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("update chunks set text = 'tampered'"); err != nil {
+	if _, err := db.Exec(statement); err != nil {
 		d.Fatal(err)
 	}
 }
@@ -58,6 +64,7 @@ func TestCommandsWhenNothingRuns(t *testing.T) {
 	}
 	d.checkDocuments()
 	d.checkTrials()
+	d.checkExplain()
 	d.checkPlan()
 	d.wantWhole()
 	var v verified
@@ -67,6 +74,7 @@ func TestCommandsWhenNothingRuns(t *testing.T) {
 	}
 	d.tamper()
 	d.checkDifferences()
+	d.checkLost()
 	d.want(exitDone, []string{"0 missing, 0 extra, 3 edited columns", " built anew from the rows topic: 0 differences left"}, "verify", "local", "--repair")
 	d.wantWhole()
 	d.tamper()
@@ -147,6 +155,56 @@ func (d *desk) checkTrials() {
 	d.want(exitFailed, []string{"there is no document page/none.md"}, "try", "none.md")
 }
 
+// checkExplain has a row explained in both forms, and by each of its names.
+func (d *desk) checkExplain() {
+	d.Helper()
+	var e, same explained
+	d.json(&e, "explain", "explain", "local", "page/guide/backup.md")
+	if e.Row == nil || e.Source == nil || len(e.Targets) != 1 || len(e.Source.Nodes) != 4 {
+		d.Fatalf("got %+v", e)
+	}
+	if l := e.Row.Lineage; l.Topic != "handbook.files.page" || l.Document != e.Document || len(l.Nodes) != 4 || l.Nodes[3] != e.Source.Nodes[3].NodeLineage || l.Nodes[3].Model != "hash" {
+		d.Errorf("got %+v", l)
+	}
+	if s := e.Source; !s.Current || !s.Made || s.Error != "" || !strings.HasPrefix(s.Input.Field("content").Str(), "# Backups") {
+		d.Errorf("got %+v", s)
+	}
+	chunks, input, vector := e.Source.Nodes[1], e.Source.Nodes[2], e.Source.Nodes[3]
+	if o := chunks.Opened; o == nil || o.Element != "chunk" || o.Of != 1 || o.Span == nil || o.Span.Start != 0 || chunks.Output.Field("id").Str() != e.Key {
+		d.Errorf("got %+v", chunks)
+	}
+	if input.Element != "chunk" || !strings.HasPrefix(input.Output.Str(), "Backups\n# Backups") || vector.Input.Str() != input.Output.Str() || vector.Missing != nil ||
+		vector.Output.Field("dims").Int() != 256 {
+		d.Errorf("got %+v, %+v", input, vector)
+	}
+	if t := e.Targets[0]; t.Target != "local" || t.State != heldEqual || t.Version != e.Row.Version || t.Next == nil || *t.Next <= e.Row.Offset {
+		d.Errorf("got %+v", t)
+	}
+	for _, named := range [][]string{{e.Key}, {"guide/backup.md"}, {e.Document, e.Key, "--table", "chunks"}} {
+		if d.json(&same, "explain", append([]string{"explain", "local"}, named...)...); same.Document != e.Document || same.Key != e.Key {
+			d.Errorf("%v: got %+v", named, same)
+		}
+	}
+	d.want(exitDone, []string{"row of table chunks, document page/guide/backup.md, key ", "written of handbook.files.page/", "column     title = Backups",
+		"input      content = # Backups", "node vector (embed, version 1, model hash), for the chunk\n  in         Backups # Backups", "chunk      1 of 1, bytes 0 to ",
+		"target local: equal, holds version " + e.Row.Version}, "explain", "local", e.Key)
+	d.want(exitFailed, []string{`"none" is no document of the flow, and no row of target local has it as its key`}, "explain", "local", "none")
+	d.want(exitFailed, []string{"there is no document page/none.md"}, "explain", "local", "page/none.md", "k")
+	d.want(exitDone, []string{"the rows topic has no record of it", "this input does not give the row", "node body", "target local: equal, holds no such row"},
+		"explain", "local", e.Document, "none")
+}
+
+// checkLost demands that explain says of a row that a target lost, or has too much of.
+func (d *desk) checkLost() {
+	d.Helper()
+	d.edit("delete from chunks where _document = 'page/guide/backup.md'")
+	d.want(exitDone, []string{"target local: absent, holds no such row; see: freshet verify local"}, "explain", "local", "page/guide/backup.md")
+	d.edit("update chunks set _key = 'stranger' where title = 'Install' and _key = (select min(_key) from chunks)")
+	d.want(exitDone, []string{"the rows topic has no record of it", "target local: differs, holds version 1."}, "explain", "local", "stranger")
+	d.want(exitDone, []string{"built anew from the rows topic: 0 differences left"}, "verify", "local", "--repair")
+	d.tamper()
+}
+
 func (d *desk) checkWrongUsage() {
 	d.Helper()
 	for _, tt := range []struct {
@@ -161,6 +219,10 @@ func (d *desk) checkWrongUsage() {
 		{`no target "away"`, []string{"rebuild", "away"}},
 		{`no target "away"`, []string{"verify", "away"}},
 		{"which target?", []string{"verify"}},
+		{"which row of which target?", []string{"explain", "local"}},
+		{`no target "away"; it has: local`, []string{"explain", "away", "page/install.md"}},
+		{`keeps no table "pages"; it keeps: chunks`, []string{"explain", "local", "page/install.md", "--table", "pages"}},
+		{"document page/install.md has 2 rows in target local; say which:\n  explain local page/install.md", []string{"explain", "local", "page/install.md"}},
 		{"--limit -1", []string{"verify", "local", "--limit", "-1"}},
 		{"--limit 0", []string{"documents", "list", "--limit", "0"}},
 		{"which document?", []string{"documents", "show"}},
@@ -185,6 +247,7 @@ func TestCommandsWhileDevRuns(t *testing.T) {
 	}
 	d.checkDocuments()
 	d.checkTrials()
+	d.checkExplain()
 	d.wantWhole()
 	d.tamper()
 	var r rebuilt

@@ -68,6 +68,8 @@ func (a *app) controlSource() control.Source {
 	if a.processor != nil {
 		s.Stores = a.processor
 	}
+	w := here{a, s.Stores, func(_ context.Context, t flow.Target) (stream.Sink, func(), error) { return a.delivering(t.Name) }}
+	s.Derive, s.Row, s.Held = w.Derive, w.Row, w.Held
 	return s
 }
 
@@ -211,15 +213,25 @@ func (a *app) rebuildHere(target string, partitions []int32) error {
 }
 
 func (a *app) searchHere(ctx context.Context, q control.SearchQuery) (control.SearchResult, error) {
+	sink, release, err := a.delivering(q.Target)
+	if err != nil {
+		return control.SearchResult{}, err
+	}
+	defer release()
+	return searchSink(ctx, a.flow, sink, q)
+}
+
+// delivering is the sink of a target that this process delivers to, which stays open until release is called; else ErrNotHere.
+func (a *app) delivering(target string) (sink stream.Sink, release func(), err error) {
 	a.searching.RLock()
-	defer a.searching.RUnlock()
 	a.mu.Lock()
-	sink := a.sinks[q.Target]
+	sink = a.sinks[target]
 	a.mu.Unlock()
 	if sink == nil {
-		return control.SearchResult{}, control.ErrNotHere
+		a.searching.RUnlock()
+		return nil, nil, control.ErrNotHere
 	}
-	return searchSink(ctx, a.flow, sink, q)
+	return sink, a.searching.RUnlock, nil
 }
 
 // target returns a target of the flow by name.

@@ -61,6 +61,23 @@ func (a *app) newSink(t flow.Target) (stream.Sink, error) {
 	return t.Spec.New(c)
 }
 
+// sinkToRead connects to a target that holds every table as the flow declares it. It is tried once.
+func (a *app) sinkToRead(ctx context.Context, t flow.Target) (stream.Sink, error) {
+	sink, err := a.newSink(t)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := sink.Open(ctx, a.flow.Name, t.Name)
+	if err == nil && len(changed) > 0 {
+		err = usagef("target %s does not hold table %s as the flow declares it; run the flow first", t.Name, strings.Join(changed, ", "))
+	}
+	if err != nil {
+		_ = sink.Close() // err says what is wrong
+		return nil, err
+	}
+	return sink, nil
+}
+
 // openSink connects to a target; nil without an error when ctx ended first.
 func (a *app) openSink(ctx context.Context, t flow.Target) (stream.Sink, error) {
 	sink, err := a.newSink(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/freshet-dev/freshet/control"
+	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
@@ -241,32 +242,37 @@ func (a *app) forgetHere(ctx context.Context, document string) (control.Forgotte
 
 // shownHere counts the rows of a document that a target shows.
 func (a *app) shownHere(ctx context.Context, target, document string) (rows int64, err error) {
-	a.searching.RLock()
-	defer a.searching.RUnlock()
-	a.mu.Lock()
-	sink := a.sinks[target]
-	a.mu.Unlock()
-	if sink == nil {
-		return 0, control.ErrNotHere
+	sink, release, err := a.delivering(target)
+	if err != nil {
+		return 0, err
 	}
-	reader, ok := sink.(stream.Reader)
-	if !ok {
-		return 0, usagef("target %s can't be read back", target)
-	}
+	defer release()
 	t, err := a.target(target)
 	if err != nil {
 		return 0, err
 	}
-	for name := range tablesOf(t) {
+	err = readBack(ctx, sink, t, func(w stream.RowWrite) {
+		if w.Document == document {
+			rows++
+		}
+	})
+	return rows, err
+}
+
+// readBack reads every row that a target shows.
+func readBack(ctx context.Context, sink stream.Sink, t flow.Target, each func(stream.RowWrite)) error {
+	reader, ok := sink.(stream.Reader)
+	if !ok {
+		return usagef("target %s can't be read back", t.Name)
+	}
+	for _, name := range sortedKeys(tablesOf(t)) {
 		err := reader.ReadRows(ctx, name, func(w stream.RowWrite) error {
-			if w.Document == document {
-				rows++
-			}
+			each(w)
 			return nil
 		})
 		if err != nil {
-			return rows, err
+			return err
 		}
 	}
-	return rows, nil
+	return nil
 }

@@ -103,7 +103,7 @@ func (d *desk) run(args ...string) said { return d.runWith("", args...) }
 func (d *desk) runWith(input string, args ...string) said {
 	d.Helper()
 	var out, errs bytes.Buffer
-	taking := slices.Contains([]string{"dev", "run", "rebuild", "reset", "verify", "plan"}, args[0])
+	taking := slices.Contains([]string{"dev", "run", "rebuild", "reset", "verify", "plan", "explain"}, args[0])
 	args = append(args, "-f", "flow.yaml")
 	if !taking {
 		root := newRoot(registry())

@@ -30,7 +30,7 @@ func newRoot(known *flow.Registry) *cobra.Command {
 	root.PersistentFlags().StringVar(&c.logLevel, "log-level", "warn", "debug, info, warn or error")
 	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "text", "text or json")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
-	root.AddCommand(newBench(c), newDev(c), newDocuments(c), newForget(c), newPlan(c), newRebuild(c), newReset(c), newRun(c), newSearch(c), newStatus(c), newTry(c),
+	root.AddCommand(newBench(c), newDev(c), newDocuments(c), newExplain(c), newForget(c), newPlan(c), newRebuild(c), newReset(c), newRun(c), newSearch(c), newStatus(c), newTry(c),
 		newValidate(c), newVerify(c))
 	return root
 }

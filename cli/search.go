@@ -54,9 +54,12 @@ func newSearch(c *common) *cobra.Command {
 }
 
 // exactly demands a number of arguments.
-func exactly(n int, otherwise string) cobra.PositionalArgs {
+func exactly(n int, otherwise string) cobra.PositionalArgs { return between(n, n, otherwise) }
+
+// between demands at least low arguments, and at most high.
+func between(low, high int, otherwise string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != n {
+		if len(args) < low || len(args) > high {
 			return usagef("%s", otherwise)
 		}
 		return nil
@@ -82,18 +85,11 @@ func (a *app) search(ctx context.Context, q control.SearchQuery) (r control.Sear
 			return r, err
 		}
 	}
-	sink, err := a.newSink(t)
+	sink, err := a.sinkToRead(ctx, t)
 	if err != nil {
 		return r, err
 	}
 	defer sink.Close() //nolint:errcheck // nothing was written
-	changed, err := sink.Open(ctx, a.flow.Name, t.Name)
-	if err != nil {
-		return r, err
-	}
-	if len(changed) > 0 {
-		return r, usagef("target %s does not hold table %s as the flow declares it; run the flow first", t.Name, strings.Join(changed, ", "))
-	}
 	return searchSink(ctx, a.flow, sink, q)
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -247,18 +246,11 @@ func (a *app) verification(ctx context.Context, t flow.Target) (c kafka.VerifyCo
 			done()
 		}
 	}()
-	sink, err := a.newSink(t)
-	if err != nil {
-		return c, nil, err
-	}
-	closers = append(closers, func() { _ = sink.Close() }) // nothing was written
-	changed, err := sink.Open(ctx, a.flow.Name, t.Name)
-	if err == nil && len(changed) > 0 {
-		err = usagef("target %s does not hold table %s as the flow declares it; run the flow first", t.Name, strings.Join(changed, ", "))
-	}
+	sink, err := a.sinkToRead(ctx, t)
 	if err != nil {
 		return c, nil, asUsage(err)
 	}
+	closers = append(closers, func() { _ = sink.Close() }) // nothing was written
 	dir, err := os.MkdirTemp("", "freshet-verify-")
 	if err != nil {
 		return c, nil, err

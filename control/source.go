@@ -26,6 +26,12 @@ type Source struct {
 	Forget func(ctx context.Context, document string) (Forgotten, error)
 	// Shown reads a target back and counts the rows of a document; ErrNotHere when the process does not deliver to it.
 	Shown func(ctx context.Context, target, document string) (rows int64, err error)
+	// Derive explains a row; ErrNotHere when the process does not hold its document.
+	Derive func(ctx context.Context, id stream.RowID) (Derivation, error)
+	// Row reads the last record of a row from a partition of the rows topic, -1: from all; ErrNotHere when there is none.
+	Row func(ctx context.Context, id stream.RowID, partition int32) (RowRecord, error)
+	// Held reads a row, or those of a key, back from a target; ErrNotHere when the process does not deliver to it.
+	Held func(ctx context.Context, q HeldQuery) (Held, error)
 }
 
 // Loop is a loop of the process: the processor's, or the delivery to a target.

@@ -91,27 +91,33 @@ func (e *evaluation) rows() ([]stream.Row, error) {
 	return rows, nil
 }
 
-func (e *evaluation) row(t *table, i int) (stream.Row, error) {
-	row := stream.Row{Table: t.ident, Columns: make([]stream.Value, len(t.columns))}
-	if t.key != nil {
-		v, err := e.eval(t.key, t.scope, i)
-		if err != nil {
-			return row, err
-		}
-		if of, stands := v.StandsIn(); stands {
-			row.Key = e.ahead.key(of)
-			e.ahead.unsure("what " + t.key.what + " says")
-		} else if row.Key, err = t.key.keyText(v); err != nil {
-			return row, err
-		}
+func (e *evaluation) row(t *table, i int) (row stream.Row, err error) {
+	row = stream.Row{Table: t.ident, Columns: make([]stream.Value, len(t.columns))}
+	if row.Key, err = e.key(t, i); err != nil {
+		return row, err
 	}
 	for j, col := range t.columns {
-		var err error
 		if row.Columns[j], err = e.eval(col.value, t.scope, i); err != nil {
 			return row, err
 		}
 	}
 	return row, nil
+}
+
+// key is the key of the row of element i of the table's scope; "" without a formula for it.
+func (e *evaluation) key(t *table, i int) (string, error) {
+	if t.key == nil {
+		return "", nil
+	}
+	v, err := e.eval(t.key, t.scope, i)
+	if err != nil {
+		return "", err
+	}
+	if of, stands := v.StandsIn(); stands {
+		e.ahead.unsure("what " + t.key.what + " says")
+		return e.ahead.key(of), nil
+	}
+	return t.key.keyText(v)
 }
 
 // distinct refuses a key that a document has twice in sorted rows of one table.

@@ -69,6 +69,13 @@ func Foresee(ctx context.Context, program Foreseer, stores []Store, measure Meas
 	return f.out, nil
 }
 
+// Recalled returns calls for evaluating a document as Foresee does, beside what the flow does: cheap operators run, and of costly ones the results are
+// used that own, the state of the document's partition, holds.
+func Recalled(own Store) stream.Calls {
+	return &forecaster{stores: []Store{own}, own: own, measure: func(*stream.Node, stream.Value) (int64, error) { return 0, nil },
+		computed: map[stream.Fingerprint]bool{}, costly: map[*stream.Node]bool{}, out: Forecast{Nodes: map[string]NodeForecast{}}}
+}
+
 // forecaster foresees one document after the other. It is what their evaluations call operators through (stream.Calls).
 type forecaster struct {
 	program Foreseer

@@ -1,0 +1,38 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"math"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// LastRow reads the last record of a row of the table from a partition of the rows topic, of all partitions when it is -1, and
+// returns the partition that has it. It reads all that lies there: no index tells where a row is.
+func (c Cluster) LastRow(ctx context.Context, t Topics, table stream.Table, id stream.RowID, partition int32) (w stream.RowWrite, at int32, found bool, err error) {
+	from := Ends{}
+	for p := range t.Partitions {
+		if partition >= 0 && p != partition {
+			from[p] = math.MaxInt64
+		}
+	}
+	key, tables := schemas.RowKey(id), map[string]stream.Table{table.Name: table}
+	_, err = c.scanFrom(ctx, rowsTopic(t.Flow), from, func(r *kgo.Record) error {
+		rec := fromKafka(r)
+		if _, _, _, _, isRow := schemas.RowHeader(rec); !isRow || !bytes.Equal(r.Key, key) {
+			return nil
+		}
+		row, _, _, err := schemas.DecodeRow(rec, tables)
+		if err != nil {
+			return unreadable(r, err)
+		}
+		row.Version = stream.Version{Generation: t.Generation.Generation, Offset: r.Offset}
+		w, at, found = row, r.Partition, true
+		return nil
+	})
+	return w, at, found, err
+}
