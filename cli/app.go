@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -21,8 +22,8 @@ import (
 
 // options are what a process of a flow is started with.
 type options struct {
-	registry   *flow.Registry // what the flow file may name
-	flowFile   string
+	program           // what the flow file may name, and a flow without a file
+	flowFile   string // "": the program's own flow
 	overlay    string
 	dataDir    string // "": .freshet/<flow> beside the flow file
 	embedded   bool   // run the broker in this process
@@ -58,7 +59,7 @@ type app struct {
 }
 
 func newApp(o options) (*app, error) {
-	f, err := flow.Load(o.flowFile, o.overlay, o.registry)
+	f, err := o.load()
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +73,17 @@ func newApp(o options) (*app, error) {
 	}
 	return &app{options: o, flow: f, deliveries: map[string]*kafka.Delivery{}, sinks: map[string]stream.Sink{}}, nil
 }
+
+// load checks the flow.
+func (o *options) load() (*flow.Flow, error) {
+	if o.flowFile == "" {
+		return o.built.Load(".", o.overlay, o.registry)
+	}
+	return flow.Load(o.flowFile, o.overlay, o.registry)
+}
+
+// declared is where the flow is declared, for messages.
+func (o *options) declared() string { return cmp.Or(o.flowFile, "the flow of this program") }
 
 func targetNames(f *flow.Flow) string {
 	names := make([]string, len(f.Targets))
@@ -104,7 +116,7 @@ func (a *app) connect(ctx context.Context) error {
 		}
 	}
 	if len(a.cluster.Brokers) == 0 {
-		return usagef("%s: kafka.brokers is missing; `freshet run` needs a Kafka cluster (`freshet dev` brings its own)", a.flowFile)
+		return usagef("%s: kafka.brokers is missing; `freshet run` needs a Kafka cluster (`freshet dev` brings its own)", a.declared())
 	}
 	return a.cluster.Check(ctx)
 }

@@ -40,22 +40,40 @@ const endWithin = 45 * time.Second
 // garbagePercent bounds memory: most of the heap is buffers without pointers, which the collector passes over quickly.
 const garbagePercent = 40
 
-// Option adds to what flow files may name.
-type Option func(*flow.Registry) error
+// program is what a main function makes of the command.
+type program struct {
+	registry *flow.Registry
+	built    *flow.Builder // nil: flows come from files only
+}
+
+// Option adds to what flow files may name, or brings a flow.
+type Option func(*program) error
 
 // WithSink adds a kind of target, by its name.
 func WithSink(spec stream.SinkSpec) Option {
-	return func(r *flow.Registry) error { return add(r.Sinks, "target", spec.Name, spec) }
+	return func(p *program) error { return add(p.registry.Sinks, "target", spec.Name, spec) }
 }
 
 // WithOperator adds an operator, by its name.
 func WithOperator(spec stream.OperatorSpec) Option {
-	return func(r *flow.Registry) error { return add(r.Operators, "operator", spec.Name, spec) }
+	return func(p *program) error { return add(p.registry.Operators, "operator", spec.Name, spec) }
 }
 
 // WithProvider adds a provider of models, by its name.
 func WithProvider(spec stream.ProviderSpec) Option {
-	return func(r *flow.Registry) error { return add(r.Providers, "provider", spec.Name, spec) }
+	return func(p *program) error { return add(p.registry.Providers, "provider", spec.Name, spec) }
+}
+
+// WithFlow brings a flow that is declared in Go: commands are about it unless a file is named with -f. Its paths are relative to the
+// working directory, and its local state lies in .freshet there.
+func WithFlow(b *flow.Builder) Option {
+	return func(p *program) error {
+		if p.built != nil {
+			return usagef("this program brings several flows; give each a program of its own")
+		}
+		p.built = b
+		return nil
+	}
 }
 
 func add[S any](known map[string]S, kind, name string, spec S) error {
@@ -91,13 +109,13 @@ func Main(adding ...Option) {
 }
 
 func run(ctx context.Context, adding []Option) error {
-	known := registry()
+	p := program{registry: registry()}
 	for _, o := range adding {
-		if err := o(known); err != nil {
+		if err := o(&p); err != nil {
 			return err
 		}
 	}
-	return newRoot(known).ExecuteContext(ctx)
+	return newRoot(p).ExecuteContext(ctx)
 }
 
 func exitCode(err error) int {

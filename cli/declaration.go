@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,7 +41,7 @@ func (a *app) compareDeclaration(ctx context.Context) error {
 func (a *app) renamed(old flow.Declaration) error {
 	if names := a.flow.Declaration().Renamed(old); len(names) > 0 {
 		return usagef("flow %s: the ID formula of source %s changed, so that its documents have other IDs; to begin again from the sources, "+
-			"run: freshet reset -f %s", a.flow.Name, strings.Join(names, ", "), a.flowFile)
+			"run: freshet reset -f %s", a.flow.Name, strings.Join(names, ", "), cmp.Or(a.flowFile, "FLOW"))
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func (d *desk) runWith(input string, args ...string) said {
 	taking := slices.Contains([]string{"dev", "run", "rebuild", "reset", "verify", "plan", "explain"}, args[0])
 	args = append(args, "-f", "flow.yaml")
 	if !taking {
-		root := newRoot(registry())
+		root := newRoot(program{registry: registry()})
 		root.SetArgs(args)
 		root.SetOut(&out)
 		root.SetErr(&errs)

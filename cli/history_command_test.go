@@ -42,7 +42,7 @@ const recorded = `{"commit":"c1","ts":1,"path":"a.md","op":"upsert","text":"# A\
 // benchRun runs `freshet bench history` beside the flow and the recording.
 func benchRun(t *testing.T, args ...string) (out string, code int) {
 	t.Helper()
-	root := newRoot(registry())
+	root := newRoot(program{registry: registry()})
 	root.SetArgs(append([]string{"bench", "history"}, args...))
 	var b bytes.Buffer
 	root.SetOut(&b)

@@ -61,7 +61,7 @@ func replayAgainstModel(t *testing.T, corpus string) {
 	}
 	m := newFlowModel(t, server.vector)
 	var embedded, unheld, unseen, wrong int
-	b := historyBench{corpus: corpus, check: true, restartEvery: 50, options: options{registry: registry(), flowFile: flowFile,
+	b := historyBench{corpus: corpus, check: true, restartEvery: 50, options: options{program: program{registry: registry()}, flowFile: flowFile,
 		dataDir: filepath.Join(t.TempDir(), "data"), log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}}
 	b.done = func(c history.Commit, r history.CommitReport) {
 		want := m.commit(c.Edits)

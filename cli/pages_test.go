@@ -18,7 +18,7 @@ func TestCommandPages(t *testing.T) {
 	want := map[string]string{}
 	var index strings.Builder
 	index.WriteString("# Commands\n\n| command | |\n| --- | --- |\n")
-	for _, c := range leaves(newRoot(registry())) {
+	for _, c := range leaves(newRoot(program{registry: registry()})) {
 		name := pageName(c)
 		want[name+".md"] = page(c, name)
 		fmt.Fprintf(&index, "| [`%s`](%s.md) | %s |\n", c.CommandPath(), name, c.Short)

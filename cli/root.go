@@ -5,18 +5,16 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-
-	"github.com/freshet-dev/freshet/flow"
 )
 
 // common are the flags of every command.
 type common struct {
+	program
 	logLevel, logFormat string
-	registry            *flow.Registry
 }
 
-func newRoot(known *flow.Registry) *cobra.Command {
-	c := &common{registry: known}
+func newRoot(p program) *cobra.Command {
+	c := &common{program: p}
 	root := &cobra.Command{
 		Use:           "freshet",
 		Short:         "Keep every index true to its source",
@@ -30,7 +28,7 @@ func newRoot(known *flow.Registry) *cobra.Command {
 	root.PersistentFlags().StringVar(&c.logLevel, "log-level", "warn", "debug, info, warn or error")
 	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "text", "text or json")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
-	root.AddCommand(newBench(c), newDev(c), newDocuments(c), newExplain(c), newForget(c), newPlan(c), newRebuild(c), newReset(c), newRun(c), newSearch(c), newStatus(c), newTry(c),
+	root.AddCommand(newBench(c), newDev(c), newDocuments(c), newExplain(c), newExport(c), newForget(c), newPlan(c), newRebuild(c), newReset(c), newRun(c), newSearch(c), newStatus(c), newTry(c),
 		newValidate(c), newVerify(c))
 	return root
 }
@@ -52,12 +50,12 @@ func (c *common) logger() (*slog.Logger, error) {
 
 // flowFlags adds the flags of a command that works on a flow.
 func (c *common) flowFlags(cmd *cobra.Command) *options {
-	o := &options{registry: c.registry}
+	o := &options{program: c.program}
 	cmd.Flags().StringVarP(&o.flowFile, "file", "f", "", "the flow file")
 	cmd.Flags().StringVar(&o.overlay, "overlay", "", "a file that overrides brokers, model end points and targets")
 	cmd.Flags().StringVar(&o.dataDir, "data-dir", "", "directory of local state (default .freshet/FLOW beside the flow file)")
 	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
-		if o.flowFile == "" {
+		if o.flowFile == "" && o.built == nil {
 			return usagef("which flow? say -f FLOW")
 		}
 		o.log, err = c.logger()

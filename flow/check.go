@@ -19,6 +19,7 @@ type Flow struct {
 	Targets  []Target // in the order of the file
 	Warnings []Fault  // what is allowed, but probably not meant
 	Program  *Program
+	declared *tree
 }
 
 // Kafka is what the flow file says of the brokers.
@@ -83,13 +84,19 @@ func Load(path, overlay string, r *Registry) (*Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	var over []byte
-	if overlay != "" {
-		if over, err = readFile(overlay); err != nil {
-			return nil, err
-		}
+	over, err := readOverlay(overlay)
+	if err != nil {
+		return nil, err
 	}
 	return check(path, src, overlay, over, r)
+}
+
+// readOverlay reads an overlay; nothing for "".
+func readOverlay(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return readFile(path)
 }
 
 func readFile(path string) ([]byte, error) {
@@ -105,10 +112,19 @@ func readFile(path string) ([]byte, error) {
 func Parse(name string, src []byte, r *Registry) (*Flow, error) { return check(name, src, "", nil, r) }
 
 func check(path string, src []byte, overlay string, over []byte, r *Registry) (*Flow, error) {
-	c := &checker{faultList: &faultList{}, registry: r, dir: filepath.Dir(path), flow: &Flow{},
+	c := newChecker(filepath.Dir(path), r)
+	return c.check(readTree(path, src, c.faultList), overlay, over)
+}
+
+func newChecker(dir string, r *Registry) *checker {
+	c := &checker{faultList: &faultList{}, registry: r, dir: dir, flow: &Flow{},
 		names: map[string]*name{}, models: map[string]*modelEntry{}, root: &scope{}}
 	c.scopes = []*scope{c.root}
-	root := readTree(path, src, c.faultList)
+	return c
+}
+
+// check checks a flow's tree, nil after faults that leave nothing of it, with an overlay when its name isn't "".
+func (c *checker) check(root *tree, overlay string, over []byte) (*Flow, error) {
 	if root != nil && overlay != "" {
 		c.overlay(root, readTree(overlay, over, c.faultList))
 	}
@@ -119,7 +135,7 @@ func check(path string, src []byte, overlay string, over []byte, r *Registry) (*
 		return nil, err
 	}
 	c.warnings.list.sort()
-	c.flow.Warnings = c.warnings.list
+	c.flow.Warnings, c.flow.declared = c.warnings.list, root
 	c.flow.Program = c.program()
 	if err := c.err(); err != nil {
 		return nil, err

@@ -133,12 +133,17 @@ func (r *reader) mapping(t *tree, n *ast.MappingNode) {
 			continue
 		}
 		if before, twice := first[key]; twice {
-			r.add(at, "keep one of them", "%q is declared twice; the first is at line %d", key, before.line)
+			r.twice(entry{key: key, at: at}, before)
 			continue
 		}
 		first[key] = at
 		t.entries = append(t.entries, entry{key, at, r.tree(v.Value)})
 	}
+}
+
+// twice faults an entry whose key stands before.
+func (l *faultList) twice(e entry, before place) {
+	l.add(e.at, "keep one of them", "%q is declared twice; the first is at line %d", e.key, before.line)
 }
 
 func (r *reader) key(v *ast.MappingValueNode) (string, bool) {

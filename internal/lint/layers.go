@@ -28,6 +28,7 @@ var layers = map[string]layer{
 	"flow":                  {imports: []string{"stream", "flow/formula"}},
 	"flow/formula":          {imports: []string{"stream"}},
 	"operators/*":           {imports: []string{"stream", "operators/internal/*"}},
+	"operators/optest":      {imports: []string{"stream"}, testOnly: true},
 	"operators/internal/*":  {imports: []string{"stream"}},
 	"sinks/*":               {imports: []string{"stream", "sinks/guard", "sinks/place", "sinks/jsonvalue", "sinks/merge", "stream/trust", "stream/kafka/access"}},
 	"sinks/guard":           {imports: []string{"stream"}},
