@@ -152,20 +152,26 @@ func Merge(pages []Documents, limit int) Documents {
 // asked.
 func FindDocument(stores Stores, id string) (d Detail, found bool, err error) {
 	err = visit(stores, id, func(s engine.Store, h engine.Header, partition int32) error {
-		found, d.Document = true, documentOf(h, partition)
-		input, err := engine.ReadInput(s, h)
-		if err != nil {
-			return err
-		}
-		d.Input = Value{input}
-		rows, err := engine.EmittedRows(s, id)
-		d.Rows = make([]Row, len(rows))
-		for i, r := range rows {
-			d.Rows[i] = Row{r.Table, r.Key}
-		}
-		return err
+		found = true
+		return d.read(s, h, partition)
 	})
 	return d, found, err
+}
+
+// read reads a document from the state of its partition.
+func (d *Detail) read(s engine.Store, h engine.Header, partition int32) error {
+	d.Document = documentOf(h, partition)
+	input, err := engine.ReadInput(s, h)
+	if err != nil {
+		return err
+	}
+	d.Input = Value{input}
+	rows, err := engine.EmittedRows(s, h.ID)
+	d.Rows = make([]Row, len(rows))
+	for i, r := range rows {
+		d.Rows[i] = Row{r.Table, r.Key}
+	}
+	return err
 }
 
 // visit calls fn in the partition that holds the document, if any does.

@@ -90,27 +90,33 @@ type HeldRow struct {
 // Derive explains a row by the stores that hold its document; false when they don't. Without a table no node is told.
 func Derive(ctx context.Context, stores Stores, p *flow.Program, id stream.RowID) (d Derivation, found bool, err error) {
 	d.Nodes = []Node{}
-	if d.Detail, found, err = FindDocument(stores, id.Document); err != nil || !found || id.Table == "" {
-		return d, found, err
-	}
-	err = visit(stores, id.Document, func(s engine.Store, h engine.Header, _ int32) error {
-		d.Current = h.Logic == p.Logic() && h.Status != engine.Pending
-		source, _, _ := strings.Cut(id.Document, "/")
-		doc := stream.Document{ID: id.Document, Source: source, Input: d.Input.Value}
-		of, err := p.Explain(ctx, doc, id.Table, id.Key, engine.Recalled(s))
-		if kind := stream.KindOf(err); err != nil && kind != stream.Invalid {
+	err = visit(stores, id.Document, func(s engine.Store, h engine.Header, partition int32) error {
+		found = true
+		if err := d.read(s, h, partition); err != nil || id.Table == "" {
 			return err
 		}
-		if err != nil {
-			d.Error = err.Error()
-		}
-		d.Made = of.Made
-		for _, n := range of.Nodes {
-			d.Nodes = append(d.Nodes, nodeOf(n))
-		}
-		return nil
+		d.Current = h.Logic == p.Logic() && h.Status != engine.Pending
+		return d.explain(ctx, s, p, id)
 	})
 	return d, found, err
+}
+
+// explain evaluates the stored input for a row.
+func (d *Derivation) explain(ctx context.Context, s engine.Store, p *flow.Program, id stream.RowID) error {
+	source, _, _ := strings.Cut(id.Document, "/")
+	doc := stream.Document{ID: id.Document, Source: source, Input: d.Input.Value}
+	of, err := p.Explain(ctx, doc, id.Table, id.Key, engine.Recalled(s))
+	switch {
+	case stream.KindOf(err) == stream.Invalid:
+		d.Error = err.Error()
+	case err != nil:
+		return err
+	}
+	d.Made = of.Made
+	for _, n := range of.Nodes {
+		d.Nodes = append(d.Nodes, nodeOf(n))
+	}
+	return nil
 }
 
 func nodeOf(n flow.Derived) Node {

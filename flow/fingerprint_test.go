@@ -104,6 +104,20 @@ func TestDeclarationEncodes(t *testing.T) {
 	}
 }
 
+func TestVersionsCount(t *testing.T) {
+	base, r := mustParse(t, handbook), testRegistry()
+	spec := r.Operators["split.markdown"]
+	spec.Version++
+	r.Operators["split.markdown"] = spec
+	f, err := Parse("flow.yaml", []byte(handbook), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Program.Logic() == base.Program.Logic() || sameMemos(memos(f), memos(base)) {
+		t.Error("another version of an operator is not another logic and another memo")
+	}
+}
+
 func TestContentsOfAPathCount(t *testing.T) {
 	dir := t.TempDir()
 	r := testRegistry()
