@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"errors"
+	"io"
 	"slices"
 
 	"github.com/freshet-dev/freshet/flow/formula"
@@ -275,4 +277,18 @@ func (p *Program) Nodes() []string {
 		names[i] = s.name.ident
 	}
 	return names
+}
+
+// Close ends what operators keep, such as their processes. Nothing is evaluated after it.
+func (p *Program) Close() error {
+	var failed error
+	for _, s := range p.steps {
+		if s.node == nil {
+			continue
+		}
+		if c, ok := s.node.Operator.(io.Closer); ok {
+			failed = errors.Join(failed, c.Close())
+		}
+	}
+	return failed
 }

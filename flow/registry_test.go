@@ -12,7 +12,7 @@ import (
 // testRegistry holds small stand-ins with the names and types of the real operators, providers, sources and sinks.
 func testRegistry() *Registry {
 	return &Registry{
-		Operators: map[string]stream.OperatorSpec{"parse.markdown": parseSpec(), "split.markdown": splitSpec(), "embed": embedSpec()},
+		Operators: map[string]stream.OperatorSpec{"parse.markdown": parseSpec(), "split.markdown": splitSpec(), "embed": embedSpec(), "http": httpSpec()},
 		Providers: map[string]stream.ProviderSpec{"hash": hashSpec(), "openai": openaiSpec()},
 		Sources:   map[string]stream.SourceSpec{"files": filesSpec(), "debezium": debeziumSpec()},
 		Sinks:     map[string]stream.SinkSpec{"sqlite": sqliteSpec(), "postgres": postgresSpec()},
@@ -53,6 +53,23 @@ func parseSpec() stream.OperatorSpec {
 			return parsedType, nil
 		},
 		New: func(stream.Settings) (stream.Operator, error) { return each(parsePage), nil },
+	}
+}
+
+// httpSpec gives whatever it is declared to return.
+func httpSpec() stream.OperatorSpec {
+	return stream.OperatorSpec{
+		Name: "http", Version: 1, Doc: "Asks a service.",
+		Settings: []stream.Setting{
+			{Name: "url", Kind: stream.SettingURL, Required: true, Doc: "Where it is."},
+			{Name: "returns", Kind: stream.SettingType, Required: true, Output: true, Doc: "What it returns."},
+			{Name: "version", Kind: stream.SettingString, Required: true, Output: true, Doc: "Its version."},
+			{Name: "settings", Kind: stream.SettingMap, Output: true, Doc: "What it is told."},
+			{Name: "headers", Kind: stream.SettingSecrets, Doc: "Headers to send."},
+		},
+		Costly: true,
+		Output: func(_ stream.Type, s stream.Settings) (stream.Type, error) { return s.Types["returns"], nil },
+		New:    func(stream.Settings) (stream.Operator, error) { return each(nil), nil },
 	}
 }
 

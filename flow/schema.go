@@ -22,6 +22,7 @@ type schema struct {
 	Default       json.RawMessage     `json:"default,omitempty"`
 	Items         *schema             `json:"items,omitempty"`
 	MinItems      int                 `json:"minItems,omitempty"`
+	MaxItems      int                 `json:"maxItems,omitempty"`
 	Unique        bool                `json:"uniqueItems,omitempty"`
 	Properties    map[string]*schema  `json:"properties,omitempty"`
 	Names         *schema             `json:"propertyNames,omitempty"`

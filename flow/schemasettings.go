@@ -35,6 +35,12 @@ func settingSchema(spec *stream.Setting) *schema {
 		s.Pattern = `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)|^0$`
 	case stream.SettingSecret:
 		s.Pattern = "^(env|file):"
+	case stream.SettingType:
+		s.Type, s.MinItems, s.MaxItems, s.MinProperties = []string{"string", "array", "object"}, 1, 1, 1
+	case stream.SettingMap:
+		s.Type = "object"
+	case stream.SettingSecrets:
+		s.Type, s.Additional = "object", &schema{Type: "string", Pattern: "^(env|file):"}
 	}
 	return s
 }

@@ -72,6 +72,17 @@ func (c *checker) settingValue(t *tree, what string, spec *stream.Setting, s *st
 			items[i] = stream.StringOf(x)
 		}
 		return stream.ListOf(items...), ok
+	case stream.SettingType:
+		typ, ok := c.typeSetting(t, what)
+		if s.Types == nil {
+			s.Types = map[string]stream.Type{}
+		}
+		s.Types[spec.Name] = typ
+		return stream.StringOf(typ.String()), ok
+	case stream.SettingMap:
+		return c.mapSetting(t, what)
+	case stream.SettingSecrets:
+		return c.secrets(t, what)
 	}
 	text, ok := c.text(t, what)
 	return stream.StringOf(text), ok && c.checkText(t, what, spec.Kind, s)

@@ -34,6 +34,7 @@ type Error struct {
 	Kind       ErrorKind // the engine's reaction
 	Err        error     // cause; its text completes the message
 	RetryAfter time.Duration
+	Suspect    bool // one of a call's inputs may be the cause: they are tried again apart from each other
 }
 
 // Error implements error.

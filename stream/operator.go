@@ -15,6 +15,9 @@ type Operator interface {
 // Batcher is an Operator that wants several inputs in one call, at most BatchSize of them (≥ 1).
 type Batcher interface{ BatchSize() int }
 
+// Concurrent is an Operator whose calls run at the same time up to a number of its own (≥ 1).
+type Concurrent interface{ Concurrency() int }
+
 // SettingKind is the type of a setting in the flow file.
 type SettingKind uint8
 
@@ -30,6 +33,9 @@ const (
 	SettingURL      // URL, or a reference to one; a written-out password is a fault
 	SettingModel    // name of an entry of `models`
 	SettingPath     // file path relative to the flow file; its contents are what counts
+	SettingType     // type of a value: a text such as list(string), a mapping of field to type, or [T] for a list
+	SettingMap      // mapping of any depth, kept as it is written
+	SettingSecrets  // mapping of a name to a reference to a secret
 )
 
 // Setting declares one setting of an operator, a provider, a source or a sink: parsing, checks, JSON Schema and
@@ -47,9 +53,12 @@ type Setting struct {
 
 // Settings are the checked settings of one use: every required one present, defaults filled in, nothing unknown.
 type Settings struct {
-	Values Value  // map by setting name: Int, Double, Bool, String, or List of String; durations as Int nanoseconds
-	Model  *Model // with a SettingModel
-	Dir    string // directory of the flow file, for SettingPath
+	// Values is a map by setting name: Int, Double, Bool, String, List of String, or a Map; durations as Int nanoseconds,
+	// types as their texts.
+	Values Value
+	Types  map[string]Type // by setting name, those of kind SettingType
+	Model  *Model          // with a SettingModel
+	Dir    string          // directory of the flow file, for SettingPath
 }
 
 // String returns a string setting, "" when absent.
@@ -79,6 +88,18 @@ func (s Settings) Strings(name string) []string {
 	out := make([]string, l.Len())
 	for i := range out {
 		out[i] = l.At(i).Str()
+	}
+	return out
+}
+
+// Secrets returns a mapping of names to secrets, nil when absent.
+func (s Settings) Secrets(name string) map[string]Secret {
+	var out map[string]Secret
+	for _, e := range s.Values.Field(name).Entries() {
+		if out == nil {
+			out = map[string]Secret{}
+		}
+		out[e.Key] = SecretRef(e.Value.Str())
 	}
 	return out
 }

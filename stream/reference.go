@@ -9,7 +9,7 @@ import (
 // Takes says in words, for reference pages, what a flow file may give: the kind, its bounds, or the strings allowed.
 func (s Setting) Takes() string {
 	name := [...]string{"string", "int", "double", "bool", "duration", "list of strings", "secret (`env:NAME`, `file:PATH`)",
-		"URL, or a reference to one", "model", "file"}[s.Kind]
+		"URL, or a reference to one", "model", "file", "type", "mapping", "mapping of a name to a secret"}[s.Kind]
 	switch {
 	case len(s.Enum) > 0:
 		return "`" + strings.Join(s.Enum, "`, `") + "`"

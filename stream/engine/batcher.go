@@ -21,7 +21,7 @@ type Events struct {
 
 const (
 	linger       = 2 * time.Millisecond // how long a batch that is not full waits for more
-	parallel     = 4                    // calls of one node at a time
+	parallel     = 4                    // calls of one node at a time, unless its operator says otherwise
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 30 * time.Second
 )
@@ -39,7 +39,15 @@ type batcher struct {
 }
 
 func newBatcher(m *memos, n *stream.Node) *batcher {
-	return &batcher{memos: m, node: n, size: int(batchSize(n)), slots: make(chan struct{}, parallel)}
+	return &batcher{memos: m, node: n, size: int(batchSize(n)), slots: make(chan struct{}, concurrency(n))}
+}
+
+// concurrency is how many calls of the node's operator run at a time.
+func concurrency(n *stream.Node) int {
+	if c, ok := n.Operator.(stream.Concurrent); ok {
+		return max(1, c.Concurrency())
+	}
+	return parallel
 }
 
 // batchSize is how many inputs one call of the node's operator takes.
@@ -102,20 +110,22 @@ func (b *batcher) take() []*call {
 }
 
 // send calls the operator until it answers or the input is refused. What is transient stays pending with capped
-// back-off; a batch with a refused element is halved until that element stands alone.
+// back-off; a batch with a refused element is halved until that element stands alone, and so is one of which an element
+// is suspected.
 func (b *batcher) send(batch []*call) {
+	wait := firstBackoff
 	for len(batch) > 0 {
-		batch = b.sendOnce(batch)
+		batch = b.sendOnce(batch, &wait)
 	}
 }
 
-// sendOnce settles what it can and returns the elements that are to be sent again.
-func (b *batcher) sendOnce(batch []*call) (again []*call) {
+// sendOnce settles what it can and returns the elements that are to be sent again. wait is the next pause.
+func (b *batcher) sendOnce(batch []*call, wait *time.Duration) (again []*call) {
 	inputs := make([]stream.Value, len(batch))
 	for i, c := range batch {
 		inputs[i] = c.input
 	}
-	out, err := b.retry(inputs)
+	out, err := b.retry(inputs, wait)
 	var partial *stream.BatchError
 	switch {
 	case err == nil && len(out) != len(batch):
@@ -125,23 +135,40 @@ func (b *batcher) sendOnce(batch []*call) (again []*call) {
 			b.memos.finish(c, out[i], nil)
 		}
 	case errors.As(err, &partial) && len(partial.Failed) > 0:
-		return b.settlePartial(batch, out, partial)
-	case stream.KindOf(err) == stream.Invalid && len(batch) > 1:
-		b.send(batch[:len(batch)/2])
-		b.send(batch[len(batch)/2:])
+		return b.settlePartial(batch, out, partial, wait)
+	case len(batch) > 1 && (stream.KindOf(err) == stream.Invalid || suspects(err)):
+		b.apart(batch[len(batch)/2:])
+		*wait = firstBackoff
+		return batch[:len(batch)/2]
 	default:
 		b.fail(batch, err)
 	}
 	return nil
 }
 
+// apart sends a batch beside others, when a slot is free.
+func (b *batcher) apart(batch []*call) {
+	b.memos.group.Add(1)
+	go func() {
+		defer b.memos.group.Done()
+		b.slots <- struct{}{}
+		defer func() { <-b.slots }()
+		b.send(batch)
+	}()
+}
+
 // settlePartial settles a batch of which some elements failed; those that may succeed later are returned after a pause.
-func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stream.BatchError) (again []*call) {
+func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stream.BatchError, wait *time.Duration) (again []*call) {
+	var last error
 	for i, c := range batch {
 		err := partial.Failed[i]
 		switch {
 		case retriable(err) && b.memos.ctx.Err() == nil:
-			again = append(again, c)
+			if again = append(again, c); last == nil || retryAfter(err) > retryAfter(last) {
+				last = err
+			}
+		case retriable(err):
+			b.memos.finish(c, stream.Value{}, b.memos.ctx.Err()) // the end of the process is no failure
 		case err != nil:
 			b.memos.finish(c, stream.Value{}, err)
 		case i >= len(out):
@@ -151,7 +178,7 @@ func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stre
 		}
 	}
 	if len(again) > 0 {
-		b.pause(jitter(time.Second))
+		b.waitOut(last, wait, true)
 	}
 	return again
 }
@@ -166,30 +193,51 @@ func (b *batcher) fail(batch []*call, err error) {
 	}
 }
 
-func (b *batcher) retry(inputs []stream.Value) ([]stream.Value, error) {
-	wait := firstBackoff
+// retry calls the operator until it answers, refuses, or suspects one of several inputs.
+func (b *batcher) retry(inputs []stream.Value, wait *time.Duration) ([]stream.Value, error) {
 	for failed := false; ; failed = true {
 		out, err := b.node.Operator.Apply(b.memos.ctx, inputs)
 		if retriable(err) && b.memos.ctx.Err() != nil {
 			return nil, b.memos.ctx.Err() // the end of the process is no failure
 		}
-		if !retriable(err) {
+		suspect := suspects(err)
+		if !retriable(err) || suspect && len(inputs) > 1 {
 			if failed && err == nil && b.memos.events.Recovered != nil {
 				b.memos.events.Recovered(b.node.Name)
 			}
 			return out, err
 		}
-		pause := jitter(wait)
-		var e *stream.Error
-		if errors.As(err, &e) && e.RetryAfter > pause {
-			pause = e.RetryAfter
-		}
-		if b.memos.events.Retrying != nil {
-			b.memos.events.Retrying(b.node.Name, err, pause)
-		}
-		b.pause(pause)
-		wait = min(2*wait, maxBackoff)
+		b.waitOut(err, wait, suspect)
 	}
+}
+
+// waitOut pauses after a failure, each time twice as long. Where the inputs are the cause, others have the slot meanwhile;
+// where the operator is, more calls would not help it.
+func (b *batcher) waitOut(err error, wait *time.Duration, yield bool) {
+	pause := max(jitter(*wait), retryAfter(err))
+	if b.memos.events.Retrying != nil {
+		b.memos.events.Retrying(b.node.Name, err, pause)
+	}
+	*wait = min(2**wait, maxBackoff)
+	if yield {
+		<-b.slots
+		defer func() { b.slots <- struct{}{} }()
+	}
+	b.pause(pause)
+}
+
+func retryAfter(err error) time.Duration {
+	var e *stream.Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// suspects reports whether one of a call's inputs may be the cause of what is to be tried again.
+func suspects(err error) bool {
+	var e *stream.Error
+	return errors.As(err, &e) && e.Suspect && retriable(err)
 }
 
 // retriable: also a refused credential, which an operator reads again at each call, so that a rotated one heals it.

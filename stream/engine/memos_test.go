@@ -160,6 +160,39 @@ func TestBatchesAreHalved(t *testing.T) {
 	})
 }
 
+// Inputs that keep failing and may be the cause are found by halving, and hold back no others, however many they are.
+func TestSuspectsHoldBackNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene, p *part) {
+		s.op.batch = 8
+		mended := false
+		s.op.fail = func(in []stream.Value) error {
+			if mended || !slices.ContainsFunc(in, func(v stream.Value) bool { return strings.Contains(v.Str(), "poison") }) {
+				return nil
+			}
+			return &stream.Error{Op: "shout", Kind: stream.Transient, Suspect: true}
+		}
+		var writes []write
+		for i := range 6 {
+			writes = append(writes, write{fmt.Sprint("p", i), fmt.Sprintf("title=T body=poison%d", i)}, write{fmt.Sprint("d", i), fmt.Sprintf("title=T body=word%d", i)})
+		}
+		out := s.must(t, p, writes...)
+		if out.Counts.Applied != 6 || out.Stats.Pending != 6 {
+			t.Errorf("%+v, %d pending; want 6 applied and 6 pending", out.Counts, out.Stats.Pending)
+		}
+		out = s.must(t, p, write{"later", "title=T body=later"})
+		if out.Counts.Applied != 1 {
+			t.Errorf("%+v: a later document waits for others' failures", out.Counts)
+		}
+		mended = true
+		if err := s.drain(p, 100); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.table("book/p5"); got != `pages="T" words poison5="POISON5"` {
+			t.Error(got)
+		}
+	})
+}
+
 func sorted(n []int) []int { return slices.Sorted(slices.Values(n)) }
 
 // namer fails with a BatchError that names the elements; there is one call only.
