@@ -59,6 +59,7 @@ type app struct {
 }
 
 func newApp(o options) (*app, error) {
+	o.registry.Log = o.log
 	f, err := o.load()
 	if err != nil {
 		return nil, err
@@ -203,6 +204,7 @@ func (a *app) start(ctx context.Context) error {
 
 func (a *app) startProcessor(ctx context.Context) {
 	dec, salt := a.decoder()
+	a.closers = append(a.closers, a.closeOperators)
 	a.evaluator = engine.NewEvaluator(ctx, a.flow.Program, &a.totals, engine.Events{Retrying: a.degraded.retrying, Recovered: a.degraded.recovered})
 	a.degraded.log = a.log
 	a.processor = kafka.NewProcessor(kafka.ProcessorConfig{
@@ -212,6 +214,13 @@ func (a *app) startProcessor(ctx context.Context) {
 		Evaluator: a.evaluator, Totals: &a.totals, Standbys: a.flow.Standbys, At: crashPoint, Trouble: a.degraded.of("processor"),
 		Stores: a.stores(),
 	})
+}
+
+// closeOperators ends what operators keep, such as processes.
+func (a *app) closeOperators() {
+	if err := a.flow.Program.Close(); err != nil {
+		a.log.Warn("operators are not closed", "error", err)
+	}
 }
 
 func (a *app) stores() stores { return stores{flow: a.flow.Name, dir: a.stateDir(), log: a.log} }

@@ -3,8 +3,10 @@ package cli
 import (
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/operators/embed"
+	"github.com/freshet-dev/freshet/operators/exec"
 	"github.com/freshet-dev/freshet/operators/normalize"
 	"github.com/freshet-dev/freshet/operators/parse"
+	"github.com/freshet-dev/freshet/operators/remote"
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/sinks/lancedb"
@@ -31,6 +33,8 @@ func registry() *flow.Registry {
 			"split.text":     split.Text(),
 			"normalize.text": normalize.Text(),
 			"embed":          embed.Spec(),
+			"exec":           exec.Spec(),
+			"http":           remote.Spec(),
 		},
 		Providers: map[string]stream.ProviderSpec{
 			"openai": embed.OpenAI(),

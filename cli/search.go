@@ -90,6 +90,7 @@ func (a *app) search(ctx context.Context, q control.SearchQuery) (r control.Sear
 		return r, err
 	}
 	defer sink.Close() //nolint:errcheck // nothing was written
+	defer a.closeOperators()
 	return searchSink(ctx, a.flow, sink, q)
 }
 

@@ -36,6 +36,7 @@ func newTry(c *common) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		defer a.closeOperators()
 		d, err := a.documentToTry(cmd.Context(), args[0])
 		if err != nil {
 			return err

@@ -12,7 +12,7 @@ func TestFlowsAreValid(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no flow files found: %v", err)
 	}
-	for _, file := range append(files, "handbook.yaml", "../deploy/compose/flow.yaml") {
+	for _, file := range append(files, "handbook.yaml", "python-operator/flow.yaml", "../deploy/compose/flow.yaml") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			out, err := exec.CommandContext(t.Context(), binary, "validate", "-f", file).CombinedOutput()
 			if err != nil {

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -14,6 +15,7 @@ type Registry struct {
 	Sources   map[string]stream.SourceSpec
 	Sinks     map[string]stream.SinkSpec
 	Kafka     KafkaSpec
+	Log       *slog.Logger // what operators log to; nil: nothing
 }
 
 // KafkaSpec declares how brokers are reached.

@@ -17,7 +17,7 @@ import (
 // The result is false after a fault, also one of a model that the settings name.
 func (c *checker) settings(t *tree, what string, specs []stream.Setting, later map[string]string, besides ...string) (stream.Settings, bool) {
 	before, whole := len(c.list), true
-	s := stream.Settings{Dir: c.dir}
+	s := stream.Settings{Dir: c.dir, Log: c.registry.Log}
 	names := slices.Clone(besides)
 	var values []stream.Entry
 	for i := range specs {

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/freshet-dev/freshet/operators/embed"
+	"github.com/freshet-dev/freshet/operators/exec"
 	"github.com/freshet-dev/freshet/operators/normalize"
 	"github.com/freshet-dev/freshet/operators/parse"
+	"github.com/freshet-dev/freshet/operators/remote"
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -22,7 +25,7 @@ var pages = filepath.Join("..", "docs", "operators")
 
 func TestPages(t *testing.T) {
 	for _, spec := range []stream.OperatorSpec{
-		parse.Markdown(), parse.Text(), split.Markdown(), split.Text(), normalize.Text(), embed.Spec(),
+		parse.Markdown(), parse.Text(), split.Markdown(), split.Text(), normalize.Text(), embed.Spec(), exec.Spec(), remote.Spec(),
 	} {
 		t.Run(spec.Name, func(t *testing.T) { checkPart(t, spec.Name+".md", spec.Name, operatorPart(t, spec)) })
 	}
@@ -66,7 +69,11 @@ func operatorPart(t *testing.T, spec stream.OperatorSpec) string {
 		t.Fatal(err)
 	}
 	result := "`" + out.String() + "`"
-	if spec.Costly {
+	declared := slices.ContainsFunc(spec.Settings, func(s stream.Setting) bool { return s.Kind == stream.SettingType })
+	switch {
+	case declared:
+		result = "what `returns` declares; results are kept"
+	case spec.Costly:
 		result += " (here of the provider hash); results are kept"
 	}
 	return fmt.Sprintf("%s\n\nGives: %s\n\nVersion: %d\n\n%s", spec.Doc, result, spec.Version, table(spec.Settings))

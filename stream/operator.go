@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 )
 
@@ -59,6 +60,7 @@ type Settings struct {
 	Types  map[string]Type // by setting name, those of kind SettingType
 	Model  *Model          // with a SettingModel
 	Dir    string          // directory of the flow file, for SettingPath
+	Log    *slog.Logger    // of the process; nil: none
 }
 
 // String returns a string setting, "" when absent.

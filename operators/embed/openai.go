@@ -3,9 +3,9 @@ package embed
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
+	"github.com/freshet-dev/freshet/operators/internal/post"
 	"github.com/freshet-dev/freshet/operators/internal/single"
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -42,8 +42,7 @@ func dimensions(s stream.Settings) (int, error) {
 
 // openAI asks one server. Its connections are kept and shared by concurrent calls.
 type openAI struct {
-	client     *http.Client
-	url, key   stream.Secret
+	server     post.Service
 	model      string
 	dims, most int
 	timeout    time.Duration
@@ -59,19 +58,10 @@ func newOpenAI(s stream.Settings) (stream.Operator, error) {
 		return nil, stream.Errorf(stream.Usage, "embed by openai", "timeout must be above zero")
 	}
 	return &openAI{
-		client: newClient(), url: s.Secret("base_url"), key: s.Secret("api_key"), model: s.String("model"),
-		dims: dims, most: max(1, s.Int("batch")), timeout: timeout,
+		server: post.Service{Client: post.NewClient(nil), URL: s.Secret("base_url"), Path: "embeddings", Token: s.Secret("api_key"),
+			For: "embeddings", URLSetting: "base_url", TokenSetting: "api_key", Missing: ", and that the server has the model"},
+		model: s.String("model"), dims: dims, most: max(1, s.Int("batch")), timeout: timeout,
 	}, nil
-}
-
-// newClient follows no redirect: it would send texts, and perhaps the key, to a host that nobody configured.
-func newClient() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 16
-	return &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }
 
 // BatchSize implements stream.Batcher.

@@ -121,11 +121,7 @@ func (b *batcher) send(batch []*call) {
 
 // sendOnce settles what it can and returns the elements that are to be sent again. wait is the next pause.
 func (b *batcher) sendOnce(batch []*call, wait *time.Duration) (again []*call) {
-	inputs := make([]stream.Value, len(batch))
-	for i, c := range batch {
-		inputs[i] = c.input
-	}
-	out, err := b.retry(inputs, wait)
+	out, err := b.retry(batch, wait)
 	var partial *stream.BatchError
 	switch {
 	case err == nil && len(out) != len(batch):
@@ -178,7 +174,7 @@ func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stre
 		}
 	}
 	if len(again) > 0 {
-		b.waitOut(last, wait, true)
+		b.waitOut(again, last, wait, true)
 	}
 	return again
 }
@@ -194,7 +190,11 @@ func (b *batcher) fail(batch []*call, err error) {
 }
 
 // retry calls the operator until it answers, refuses, or suspects one of several inputs.
-func (b *batcher) retry(inputs []stream.Value, wait *time.Duration) ([]stream.Value, error) {
+func (b *batcher) retry(batch []*call, wait *time.Duration) ([]stream.Value, error) {
+	inputs := make([]stream.Value, len(batch))
+	for i, c := range batch {
+		inputs[i] = c.input
+	}
 	for failed := false; ; failed = true {
 		out, err := b.node.Operator.Apply(b.memos.ctx, inputs)
 		if retriable(err) && b.memos.ctx.Err() != nil {
@@ -207,19 +207,20 @@ func (b *batcher) retry(inputs []stream.Value, wait *time.Duration) ([]stream.Va
 			}
 			return out, err
 		}
-		b.waitOut(err, wait, suspect)
+		b.waitOut(batch, err, wait, suspect)
 	}
 }
 
-// waitOut pauses after a failure, each time twice as long. Where the inputs are the cause, others have the slot meanwhile;
-// where the operator is, more calls would not help it.
-func (b *batcher) waitOut(err error, wait *time.Duration, yield bool) {
+// waitOut pauses after a failure, each time twice as long. Where the inputs are the cause, others have the slot meanwhile,
+// and those of the documents that wait; where the operator is, more calls would not help it.
+func (b *batcher) waitOut(batch []*call, err error, wait *time.Duration, yield bool) {
 	pause := max(jitter(*wait), retryAfter(err))
 	if b.memos.events.Retrying != nil {
 		b.memos.events.Retrying(b.node.Name, err, pause)
 	}
 	*wait = min(2**wait, maxBackoff)
 	if yield {
+		b.memos.holdBack(batch)
 		<-b.slots
 		defer func() { b.slots <- struct{}{} }()
 	}

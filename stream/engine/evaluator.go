@@ -63,7 +63,7 @@ func (e *Evaluator) immediate(ctx context.Context, ev *Evaluation) bool {
 		return false
 	}
 	ev.cancel = func() {}
-	e.evaluate(ctx, ev)
+	e.evaluate(ctx, ev, nil)
 	e.judge(ev)
 	ev.done = !errors.Is(ev.err, context.Canceled) // as Take does
 	return true
@@ -78,7 +78,7 @@ func (e *Evaluator) start(ctx context.Context, ev *Evaluation) {
 		defer ev.cancel() // the parent context outlives it
 		select {
 		case e.slots <- struct{}{}:
-			e.evaluate(ctx, ev)
+			e.evaluate(ctx, ev, e.slots)
 			<-e.slots
 		case <-ctx.Done():
 			ev.err = ctx.Err()
@@ -87,8 +87,8 @@ func (e *Evaluator) start(ctx context.Context, ev *Evaluation) {
 	}()
 }
 
-func (e *Evaluator) evaluate(ctx context.Context, ev *Evaluation) {
-	c := &calls{memos: e.memos, own: ev.own, partition: ev.Partition}
+func (e *Evaluator) evaluate(ctx context.Context, ev *Evaluation, slots chan struct{}) {
+	c := &calls{memos: e.memos, own: ev.own, partition: ev.Partition, slots: slots}
 	doc := stream.Document{ID: ev.id, Source: sourceOf(ev.id), Input: ev.input}
 	ev.rows, ev.err = e.program.Evaluate(ctx, doc, c)
 	ev.memos = c.used

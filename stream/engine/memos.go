@@ -31,11 +31,12 @@ type heldStore struct {
 	gone  bool
 }
 
-// call is a result in flight: done is closed when value or err is set.
+// call is a result in flight: done is closed when value or err is set, late before that if its input keeps failing.
 type call struct {
 	key   stream.Fingerprint
 	input stream.Value
 	done  chan struct{}
+	late  chan struct{} // closed when it is not to be waited for with anything in hand
 	value stream.Value
 	err   error
 }
@@ -110,7 +111,7 @@ func (m *memos) compute(n *stream.Node, key stream.Fingerprint, input stream.Val
 	if c := m.calls[key]; c != nil {
 		return c, false
 	}
-	c = &call{key: key, input: input, done: make(chan struct{})}
+	c = &call{key: key, input: input, done: make(chan struct{}), late: make(chan struct{})}
 	if v, ok := m.recent.get(key); ok { // it was finished between the look-up and now
 		c.value = v
 		close(c.done)
@@ -136,6 +137,19 @@ func (m *memos) finish(c *call, v stream.Value, err error) {
 		m.recent.put(c.key, v)
 	}
 	close(c.done)
+}
+
+// holdBack marks calls as late.
+func (m *memos) holdBack(calls []*call) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range calls {
+		select {
+		case <-c.late:
+		default:
+			close(c.late)
+		}
+	}
 }
 
 func (m *memos) wait() { m.group.Wait() }
@@ -187,10 +201,12 @@ type calls struct {
 	memos     *memos
 	own       Store
 	partition int32
+	slots     chan struct{} // of the evaluator, one of which is in hand; nil: none is
 
-	mu    sync.Mutex
-	used  map[stream.Fingerprint]*stream.Value
-	nodes map[string]NodeCount
+	mu      sync.Mutex
+	yielded bool
+	used    map[stream.Fingerprint]*stream.Value
+	nodes   map[string]NodeCount
 }
 
 // Computed implements stream.Calls.
@@ -278,10 +294,8 @@ func (c *calls) use(key stream.Fingerprint, v *stream.Value) {
 
 func (c *calls) collect(ctx context.Context, flights []*call, waits map[stream.Fingerprint][]int, out []stream.Value) error {
 	for _, f := range flights {
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := c.await(ctx, f); err != nil {
+			return err
 		}
 		if f.err != nil {
 			return f.err
@@ -293,6 +307,46 @@ func (c *calls) collect(ctx context.Context, flights []*call, waits map[stream.F
 		}
 	}
 	return nil
+}
+
+// await waits for a result. One that is late is waited for without the evaluation's slot: documents whose inputs keep failing
+// must not hold back the others, however many they are.
+func (c *calls) await(ctx context.Context, f *call) error {
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-f.late:
+	}
+	if c.yield() {
+		defer c.resume()
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// yield gives the slot away, unless another call of the evaluation has: those of one wave wait at the same time.
+func (c *calls) yield() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.slots == nil || c.yielded {
+		return false
+	}
+	c.yielded = true
+	<-c.slots
+	return true
+}
+
+func (c *calls) resume() {
+	c.slots <- struct{}{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.yielded = false
 }
 
 // direct runs a cheap operator, which stores nothing.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,27 +166,28 @@ func TestBatchesAreHalved(t *testing.T) {
 func TestSuspectsHoldBackNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *scene, p *part) {
 		s.op.batch = 8
-		mended := false
+		var mended atomic.Bool
 		s.op.fail = func(in []stream.Value) error {
-			if mended || !slices.ContainsFunc(in, func(v stream.Value) bool { return strings.Contains(v.Str(), "poison") }) {
+			if mended.Load() || !slices.ContainsFunc(in, func(v stream.Value) bool { return strings.Contains(v.Str(), "poison") }) {
 				return nil
 			}
 			return &stream.Error{Op: "shout", Kind: stream.Transient, Suspect: true}
 		}
 		var writes []write
-		for i := range 6 {
+		many := 20 * runtime.GOMAXPROCS(0) // more than evaluations at a time
+		for i := range many {
 			writes = append(writes, write{fmt.Sprint("p", i), fmt.Sprintf("title=T body=poison%d", i)}, write{fmt.Sprint("d", i), fmt.Sprintf("title=T body=word%d", i)})
 		}
 		out := s.must(t, p, writes...)
-		if out.Counts.Applied != 6 || out.Stats.Pending != 6 {
-			t.Errorf("%+v, %d pending; want 6 applied and 6 pending", out.Counts, out.Stats.Pending)
+		if int(out.Counts.Applied) != many || int(out.Stats.Pending) != many {
+			t.Errorf("%+v, %d pending; want %d applied and %[3]d pending", out.Counts, out.Stats.Pending, many)
 		}
 		out = s.must(t, p, write{"later", "title=T body=later"})
 		if out.Counts.Applied != 1 {
 			t.Errorf("%+v: a later document waits for others' failures", out.Counts)
 		}
-		mended = true
-		if err := s.drain(p, 100); err != nil {
+		mended.Store(true)
+		if err := s.drain(p, 1000); err != nil {
 			t.Fatal(err)
 		}
 		if got := p.table("book/p5"); got != `pages="T" words poison5="POISON5"` {
