@@ -69,7 +69,11 @@ func inline(t *tree) string {
 	case shapeString:
 		return quotedText(t.text)
 	case shapeMapping:
-		return "{}"
+		pairs := make([]string, len(t.entries))
+		for i, e := range slices.SortedStableFunc(slices.Values(t.entries), byKey) {
+			pairs[i] = quotedText(e.key) + ": " + inline(e.value)
+		}
+		return "{" + strings.Join(pairs, ", ") + "}"
 	case shapeList:
 		items := make([]string, len(t.items))
 		for i, item := range t.items {

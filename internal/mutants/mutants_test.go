@@ -46,7 +46,7 @@ var all = []mutant{
 		"d.gone, d.deleted, d.loaded, d.input, d.image = true,", "d.gone, d.deleted, d.loaded, d.input, d.image = false,",
 		"stream/engine", "TestRowsGoWithADeleteInBetween", ""},
 	{"an image is remembered before it is committed", "stream/engine/fold.go",
-		"	if len(unavailable) == 0 && !t.p.config", "	t.remember(c)\n	if len(unavailable) == 0 && !t.p.config",
+		"	if len(unavailable) == 0 && !t.p.config", "	t.remember(c, s)\n	if len(unavailable) == 0 && !t.p.config",
 		"stream/engine", "TestHistoriesEndAsTheChangesSay", "-rapid.nofailfile"},
 	{"offsets are committed without what they belong to", "stream/kafka/transaction.go",
 		"			part.Metadata = &meta\n", "			_ = meta\n",
