@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -10,7 +11,9 @@ func Python(t testing.TB) string {
 	t.Helper()
 	path, err := component{name: "python"}.python()
 	must(t, err)
-	return path
+	real, err := exec.CommandContext(t.Context(), path, "-c", "import sys; print(sys.executable)").Output() // path may be a slow script
+	must(t, err)
+	return strings.TrimSpace(string(real))
 }
 
 // PythonTests runs the unit tests of a folder, with the interpreter's own unittest.
