@@ -13,7 +13,7 @@ import (
 )
 
 // checkDeclaration compares the flow file with the declaration that the flow last ran with. A changed one is refused,
-// unless this start re-evaluates; then it is recorded, and the processors evaluate every document again before live work.
+// unless this start re-evaluates; then it is recorded, and the processors evaluate every document again, live changes first.
 func (a *app) checkDeclaration(ctx context.Context) error {
 	if err := a.compareDeclaration(ctx); err != nil {
 		return err

@@ -21,7 +21,7 @@ func newDev(c *common) *cobra.Command {
 		Use:   "dev -f FLOW",
 		Short: "Run a flow in this process, with a broker of its own",
 		Long: "Run a flow in this process, with a broker of its own. State lies below .freshet/ beside the flow file, so the next " +
-			"start goes on where this one was, also after kill -9. A changed flow evaluates every document again before live work.",
+			"start goes on where this one was, also after kill -9. A changed flow evaluates every document again, live changes first.",
 		Args: cobra.NoArgs,
 	}
 	o := c.flowFlags(cmd)
@@ -48,7 +48,7 @@ func newRun(c *common) *cobra.Command {
 	o.listenFlag(cmd)
 	cmd.Flags().StringSliceVar(&o.roles, "role", []string{"all"}, "what this process does: watch, intake, process, sinks, sink:NAME, all")
 	cmd.Flags().IntVar(&o.replica, "replica", 0, "ordinal of this replica; each running one needs its own")
-	cmd.Flags().BoolVar(&o.reevaluate, "reevaluate", false, "take over a changed flow: evaluate every document again before live work")
+	cmd.Flags().BoolVar(&o.reevaluate, "reevaluate", false, "take over a changed flow: evaluate every document again, live changes first")
 	cmd.Flags().BoolVar(&once, "once", false, "leave when nothing is pending and every target has caught up")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with --once: print one JSON object")
 	cmd.Flags().StringSliceVar(&o.targets, "targets", nil, "only these targets")

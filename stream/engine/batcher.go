@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -32,14 +33,20 @@ type batcher struct {
 	node  *stream.Node
 	size  int
 	slots chan struct{}
+	// Calls that only the backlog's documents need leave a slot to the others, where there is more than one.
+	behind chan struct{}
+	live   chan struct{} // a token when one of the others came
 
 	mu      sync.Mutex
 	queue   []*call
+	later   []*call // of the backlog's documents: sent when queue is empty, or in a batch that has room
 	running bool
 }
 
 func newBatcher(m *memos, n *stream.Node) *batcher {
-	return &batcher{memos: m, node: n, size: int(batchSize(n)), slots: make(chan struct{}, concurrency(n))}
+	most := concurrency(n)
+	return &batcher{memos: m, node: n, size: int(batchSize(n)), slots: make(chan struct{}, most), behind: make(chan struct{}, max(1, most-1)),
+		live: make(chan struct{}, 1)}
 }
 
 // concurrency is how many calls of the node's operator run at a time.
@@ -61,7 +68,11 @@ func batchSize(n *stream.Node) int64 {
 func (b *batcher) add(c *call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue = append(b.queue, c)
+	if c.later {
+		b.later = append(b.later, c)
+	} else {
+		b.ahead(c)
+	}
 	if !b.running {
 		b.running = true
 		b.memos.group.Add(1)
@@ -69,44 +80,93 @@ func (b *batcher) add(c *call) {
 	}
 }
 
-// dispatch sends batches until the queue is empty.
+// ahead queues a call before the backlog's; b.mu is held.
+func (b *batcher) ahead(c *call) {
+	b.queue = append(b.queue, c)
+	select {
+	case b.live <- struct{}{}:
+	default:
+	}
+}
+
+// hurry moves a call that waits with the backlog's to the others: a live document needs it too.
+func (b *batcher) hurry(c *call) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := slices.Index(b.later, c); i >= 0 {
+		b.later = slices.Delete(b.later, i, i+1)
+		b.ahead(c)
+	}
+}
+
+// dispatch sends batches until nothing waits.
 func (b *batcher) dispatch() {
 	defer b.memos.group.Done()
 	for {
 		if !b.full() {
 			b.pause(linger)
 		}
-		batch := b.take()
-		if batch == nil {
+		b.slots <- struct{}{} // a slot always frees: sends end with the context at the latest
+		batch, behind := b.next()
+		if len(batch) == 0 {
+			<-b.slots
 			return
 		}
-		b.slots <- struct{}{} // a slot always frees: sends end with the context at the latest
 		b.memos.group.Add(1)
 		go func() {
 			defer b.memos.group.Done()
-			defer func() { <-b.slots }()
+			defer func() {
+				if behind {
+					<-b.behind
+				}
+				<-b.slots
+			}()
 			b.send(batch)
 		}()
+	}
+}
+
+// next takes the next batch, none when nothing waits. behind: it is the backlog's alone, and holds a place of those.
+func (b *batcher) next() (batch []*call, behind bool) {
+	for {
+		batch, wait := b.take(false)
+		if !wait {
+			return batch, false
+		}
+		select {
+		case b.behind <- struct{}{}:
+			if batch, wait = b.take(true); wait {
+				return batch, true
+			}
+			<-b.behind
+			return batch, false
+		case <-b.live:
+		}
 	}
 }
 
 func (b *batcher) full() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.queue) >= b.size
+	return len(b.queue)+len(b.later) >= b.size
 }
 
-func (b *batcher) take() []*call {
+// take takes a batch. behind is true when only the backlog's calls wait, which are taken only where that is allowed.
+func (b *batcher) take(allowed bool) (batch []*call, behind bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := min(b.size, len(b.queue))
-	if n == 0 {
-		b.running = false
-		return nil
+	if behind = len(b.queue) == 0 && len(b.later) > 0; behind && !allowed {
+		return nil, true
 	}
-	batch := b.queue[:n:n]
+	n := min(b.size, len(b.queue))
+	batch = b.queue[:n:n]
 	b.queue = b.queue[n:]
-	return batch
+	if n = min(b.size-n, len(b.later)); n > 0 {
+		batch = append(batch, b.later[:n]...)
+		b.later = b.later[n:]
+	}
+	b.running = len(batch) > 0
+	return batch, behind
 }
 
 // send calls the operator until it answers or the input is refused. What is transient stays pending with capped

@@ -20,6 +20,7 @@ type Evaluation struct {
 	bytes     int
 	own       Store // of the document's partition
 	changes   int64 // changes that it carries, to be counted when it ends
+	later     bool  // of a document of the backlog: live ones go before
 	cancel    context.CancelFunc
 
 	done  bool // set by the loop, when it takes the evaluation from the queue
@@ -36,6 +37,7 @@ type Evaluator struct {
 	memos    *memos
 	totals   *Totals
 	slots    chan struct{}
+	later    chan struct{} // slots of the backlog's documents
 	group    sync.WaitGroup
 
 	mu       sync.Mutex
@@ -48,7 +50,9 @@ type Evaluator struct {
 // abort of the transaction that asked does not lose paid results. Node counts go to totals.
 func NewEvaluator(ctx context.Context, p stream.Program, totals *Totals, events Events) *Evaluator {
 	f, ok := p.(interface{ Immediate() bool })
-	return &Evaluator{program: p, formulas: ok && f.Immediate(), memos: newMemos(ctx, events), totals: totals, slots: make(chan struct{}, 16*runtime.GOMAXPROCS(0)), wake: make(chan struct{}, 1)}
+	atOnce := 16 * runtime.GOMAXPROCS(0)
+	return &Evaluator{program: p, formulas: ok && f.Immediate(), memos: newMemos(ctx, events), totals: totals, slots: make(chan struct{}, atOnce),
+		later: make(chan struct{}, atOnce), wake: make(chan struct{}, 1)}
 }
 
 // Hold makes a partition's store available for memo look-ups of all partitions; release it before the store closes.
@@ -72,14 +76,18 @@ func (e *Evaluator) immediate(ctx context.Context, ev *Evaluation) bool {
 // start begins an evaluation; it ends in the queue, whatever happens.
 func (e *Evaluator) start(ctx context.Context, ev *Evaluation) {
 	ctx, ev.cancel = context.WithCancel(ctx)
+	slots := e.slots
+	if ev.later {
+		slots = e.later
+	}
 	e.group.Add(1)
 	go func() {
 		defer e.group.Done()
 		defer ev.cancel() // the parent context outlives it
 		select {
-		case e.slots <- struct{}{}:
-			e.evaluate(ctx, ev, e.slots)
-			<-e.slots
+		case slots <- struct{}{}:
+			e.evaluate(ctx, ev, slots)
+			<-slots
 		case <-ctx.Done():
 			ev.err = ctx.Err()
 		}
@@ -88,7 +96,7 @@ func (e *Evaluator) start(ctx context.Context, ev *Evaluation) {
 }
 
 func (e *Evaluator) evaluate(ctx context.Context, ev *Evaluation, slots chan struct{}) {
-	c := &calls{memos: e.memos, own: ev.own, partition: ev.Partition, slots: slots}
+	c := &calls{memos: e.memos, own: ev.own, partition: ev.Partition, later: ev.later, slots: slots}
 	doc := stream.Document{ID: ev.id, Source: sourceOf(ev.id), Input: ev.input}
 	ev.rows, ev.err = e.program.Evaluate(ctx, doc, c)
 	ev.memos = c.used

@@ -35,6 +35,7 @@ type heldStore struct {
 type call struct {
 	key   stream.Fingerprint
 	input stream.Value
+	later bool // only documents of the backlog need it
 	done  chan struct{}
 	late  chan struct{} // closed when it is not to be waited for with anything in hand
 	value stream.Value
@@ -104,14 +105,17 @@ func (m *memos) elsewhere(own int32, key stream.Fingerprint) (stream.Value, bool
 	return stream.Value{}, false, nil
 }
 
-// compute returns the call for key, begun now or by someone else earlier.
-func (m *memos) compute(n *stream.Node, key stream.Fingerprint, input stream.Value) (c *call, begun bool) {
+// compute returns the call for key, begun now or by someone else earlier. later is true for a document of the backlog.
+func (m *memos) compute(n *stream.Node, key stream.Fingerprint, input stream.Value, later bool) (c *call, begun bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c := m.calls[key]; c != nil {
+		if c.later && !later {
+			m.nodes[n].hurry(c)
+		}
 		return c, false
 	}
-	c = &call{key: key, input: input, done: make(chan struct{}), late: make(chan struct{})}
+	c = &call{key: key, input: input, later: later, done: make(chan struct{}), late: make(chan struct{})}
 	if v, ok := m.recent.get(key); ok { // it was finished between the look-up and now
 		c.value = v
 		close(c.done)
@@ -201,6 +205,7 @@ type calls struct {
 	memos     *memos
 	own       Store
 	partition int32
+	later     bool          // of a document of the backlog
 	slots     chan struct{} // of the evaluator, one of which is in hand; nil: none is
 
 	mu      sync.Mutex
@@ -249,7 +254,7 @@ func (c *calls) Call(ctx context.Context, n *stream.Node, inputs []stream.Value)
 			c.count(n.Name, NodeCount{Reused: 1})
 			continue
 		}
-		f, begun := c.memos.compute(n, key, in)
+		f, begun := c.memos.compute(n, key, in, c.later)
 		c.countCall(n.Name, begun)
 		waits[key] = []int{i}
 		flights = append(flights, f)

@@ -46,7 +46,7 @@ func (t *Tx) settle(ctx context.Context, e *Evaluator, d *document) error {
 		d.outcome = stored
 		return nil
 	}
-	t.evaluate(ctx, e, d, readSet)
+	t.evaluate(ctx, e, d, readSet, false)
 	return nil
 }
 
@@ -73,9 +73,9 @@ func (c *Config) document(id string, input stream.Value) stream.Document {
 	return stream.Document{ID: id, Source: source, Input: input}
 }
 
-func (t *Tx) evaluate(ctx context.Context, e *Evaluator, d *document, readSet stream.Fingerprint) {
+func (t *Tx) evaluate(ctx context.Context, e *Evaluator, d *document, readSet stream.Fingerprint, later bool) {
 	d.eval = t.p.evaluation(d.id, d.fp, d.input, len(d.encoded))
-	d.eval.inputFP, d.eval.readSet, d.eval.changes = d.inputFP, readSet, int64(min(d.folded, 1))
+	d.eval.inputFP, d.eval.readSet, d.eval.changes, d.eval.later = d.inputFP, readSet, int64(min(d.folded, 1)), later
 	if !e.immediate(ctx, d.eval) {
 		e.start(ctx, d.eval)
 	}
@@ -107,7 +107,7 @@ func (t *Tx) Reevaluate(ctx context.Context, e *Evaluator, n int) error {
 			return err
 		}
 		d.encodeInput()
-		t.evaluate(ctx, e, d, t.p.config.Program.ReadSet(t.evaluationInput(d)))
+		t.evaluate(ctx, e, d, t.p.config.Program.ReadSet(t.evaluationInput(d)), true)
 	}
 	return nil
 }
@@ -140,6 +140,7 @@ func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
 		d.encodeInput()
 		ev := p.evaluation(d.id, fp, d.input, len(d.encoded))
 		ev.inputFP, ev.readSet, ev.changes = d.inputFP, p.config.Program.ReadSet(t.evaluationInput(d)), d.header.Open
+		ev.later = ev.changes == 0 // it came from the backlog
 		p.running[fp] = ev
 		e.start(ctx, ev)
 	}
@@ -187,6 +188,16 @@ func (t *Tx) Evaluations() (n int) {
 func (t *Tx) Open() (n int) {
 	for _, d := range t.order {
 		if d.eval != nil && !d.eval.done {
+			n++
+		}
+	}
+	return n
+}
+
+// Urgent is Open without the documents of the backlog.
+func (t *Tx) Urgent() (n int) {
+	for _, d := range t.order {
+		if d.eval != nil && !d.eval.done && !d.eval.later {
 			n++
 		}
 	}

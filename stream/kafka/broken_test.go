@@ -194,7 +194,37 @@ func TestHopelessFlowEnds(t *testing.T) {
 	})
 }
 
-// TestAnotherProgramReevaluates every document from its stored input before live work, and computes only what changed.
+// TestLiveChangesGoBeforeABacklog: while the results of a backlog don't come, a change is evaluated and its rows are committed.
+func TestLiveChangesGoBeforeABacklog(t *testing.T) {
+	play(t, func(s *scene) {
+		p := s.start()
+		for i := range 40 {
+			s.write(fmt.Sprintf("old-%d.md", i), fmt.Sprintf("slow %d", i))
+		}
+		s.settle(p)
+		p.stop()
+		letGo := make(chan struct{})
+		p = s.start(func(c *setup) {
+			c.program = newLinesWith(slow{letGo})
+			c.program.logic = "lines2"
+			c.program.shout.Memo = stream.FingerprintBytes([]byte("shout2"))
+		})
+		s.until("the backlog is under way", func() bool { return sum(p).Pending == 40 })
+		s.write("new.md", "quick")
+		s.until("the new row is there", func() bool { return p.totals.Snapshot().Tables["lines"].Upserts == 1 })
+		if n := p.totals.Snapshot().Evaluated; n != 1 {
+			t.Errorf("%d documents are evaluated, want the new one alone", n)
+		}
+		close(letGo)
+		s.settle(p)
+		s.expect()
+		if n := p.totals.Snapshot().Evaluated; n != 41 {
+			t.Errorf("%d documents are evaluated, want 41", n)
+		}
+	})
+}
+
+// TestAnotherProgramReevaluates every document from its stored input, and computes only what changed.
 func TestAnotherProgramReevaluates(t *testing.T) {
 	play(t, func(s *scene) {
 		s.filled()

@@ -243,8 +243,8 @@ func (p *Processor) poll(ctx context.Context) ([]*stream.Record, error) {
 	case p.pendingBytes() > p.c.PendingBytes:
 		<-ctx.Done()
 		return nil, nil
-	case p.backlog():
-		return nil, nil // it is work enough
+	case p.backlog() && p.hasRoom():
+		ctx = nil // what is there, and no wait: the backlog is work enough
 	}
 	return p.received(p.gts.PollRecords(ctx, p.take))
 }
@@ -308,7 +308,10 @@ func (p *Processor) pendingBytes() (n int) {
 	return n
 }
 
-// backlog reports whether documents wait for re-evaluation; live work waits until they are done.
+// hasRoom reports whether documents of the backlog may be evaluated: they leave most of the room to live changes.
+func (p *Processor) hasRoom() bool { return p.pendingBytes() <= p.c.PendingBytes/4 }
+
+// backlog reports whether documents wait for re-evaluation; live changes go before them.
 func (p *Processor) backlog() bool {
 	for _, o := range p.parts {
 		if o.failure == nil && o.part.Backlog() > 0 {

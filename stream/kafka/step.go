@@ -12,8 +12,23 @@ import (
 	"github.com/freshet-dev/freshet/stream/engine"
 )
 
-// reevaluateAtOnce is how many documents of a backlog one transaction takes from each partition.
-const reevaluateAtOnce = 256
+// How many documents of a backlog one transaction takes from each partition: when it has nothing else to do, and beside
+// live changes, whose rows wait for its end.
+const (
+	reevaluateAtOnce = 256
+	reevaluateBeside = 64
+)
+
+// backfill returns how many documents of its backlog each partition may take into a round of so many live records.
+func (p *Processor) backfill(records int) int {
+	switch {
+	case !p.hasRoom():
+		return 0
+	case records > 0:
+		return reevaluateBeside
+	}
+	return reevaluateAtOnce
+}
 
 // round is the work of one transaction, by partition.
 type round struct {
@@ -41,7 +56,7 @@ func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
 		p.publish() // under load each round runs ahead, so that there is no other moment for it
 	}
 	p.pace(r, len(records))
-	p.await(ctx, r)
+	p.await(ctx, r, len(records) > 0)
 	for id, tx := range r.txs {
 		if err := tx.Failure(); err != nil && broken[id] == nil {
 			broken[id] = err
@@ -96,6 +111,7 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 			byPartition[rec.Partition] = append(byPartition[rec.Partition], rec)
 		}
 	}
+	backfill := p.backfill(len(records))
 	return sideways(r.from, func(id int32, o *owned) error {
 		if err := p.wait(id); err != nil {
 			return err
@@ -104,7 +120,7 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 			return err
 		}
 		forgets := p.forgetsOf(id)
-		if len(byPartition[id])+len(forgets) == 0 && o.part.Backlog() == 0 && !p.passDue(o) {
+		if len(byPartition[id])+len(forgets) == 0 && (o.part.Backlog() == 0 || backfill == 0) && !p.passDue(o) {
 			return nil
 		}
 		tx := r.tx(id)
@@ -116,7 +132,7 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 		if err := r.forget(id, tx, forgets); err != nil {
 			return err
 		}
-		if err := tx.Reevaluate(ctx, p.c.Evaluator, reevaluateAtOnce); err != nil {
+		if err := tx.Reevaluate(ctx, p.c.Evaluator, backfill); err != nil {
 			return err
 		}
 		return tx.Settle(ctx, p.c.Evaluator)
@@ -145,8 +161,9 @@ func sideways[T any](parts map[int32]T, fn func(id int32, part T) error) map[int
 	return failed
 }
 
-// await takes finished evaluations until those of the round are all there or the budget is spent.
-func (p *Processor) await(ctx context.Context, r *round) {
+// await takes finished evaluations until those of the round are all there or the budget is spent. Live changes do not wait for the
+// backlog's documents, which become pending.
+func (p *Processor) await(ctx context.Context, r *round, live bool) {
 	budget := time.NewTimer(p.c.Budget)
 	defer budget.Stop()
 	for {
@@ -157,7 +174,11 @@ func (p *Processor) await(ctx context.Context, r *round) {
 		}
 		open := 0
 		for _, tx := range r.txs {
-			open += tx.Open()
+			if live {
+				open += tx.Urgent()
+			} else {
+				open += tx.Open()
+			}
 		}
 		if open == 0 {
 			return
