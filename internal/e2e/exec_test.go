@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -124,6 +125,20 @@ func (p *process) settled(dir string, want pages) {
 	})
 }
 
+// listed waits until the documents of a status are those of these pages.
+func (p *project) listed(d *process, status string, names ...string) {
+	p.t.Helper()
+	d.until(status+" documents are those that are to blame", func(context.Context) bool {
+		list := start(p.t, p.dir, p.env, "documents", "list", "-f", "flow.yaml", "--json", status)
+		list.exits(0)
+		var got struct{ Documents []struct{ ID string } }
+		if err := json.Unmarshal(list.stdout.Bytes(), &got); err != nil {
+			p.t.Fatal(err)
+		}
+		return slices.EqualFunc(got.Documents, names, func(d struct{ ID string }, name string) bool { return d.ID == "page/"+name+".md" })
+	})
+}
+
 // TestWorkersFail: workers are killed at random 50 times while pages change, and pages make others leak, sleep, die, print
 // garbage, refuse and lie. Every other page is as it should be, meanwhile too; a page that is mended is as well; nothing is
 // computed again.
@@ -162,9 +177,8 @@ func TestWorkersFail(t *testing.T) {
 		})
 	}
 	d.settled(p.dir, all)
-	if !d.running() {
-		t.Fatalf("dev ended\n%s", d.stderr.String())
-	}
+	p.listed(d, "--pending", "die", "leak", "print", "sleep")
+	p.listed(d, "--quarantined", "lie", "refuse")
 
 	for _, mood := range moods {
 		edit(mood+".md", "no more "+mood)
