@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 
@@ -78,7 +79,11 @@ func TestHashLaws(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.String().Draw(t, "text")
-		out, err := op.Apply(background, texts(text, "  "+strings.ReplaceAll(text, " ", "\n")+"\t"))
+		spaced := text
+		if strings.ContainsFunc(text, unicode.IsLetter) { // a text without words is taken as it is, but for its ends
+			spaced = strings.ReplaceAll(text, " ", "\n")
+		}
+		out, err := op.Apply(background, texts(text, "  "+spaced+"\t"))
 		if err != nil {
 			t.Fatal(err)
 		}
