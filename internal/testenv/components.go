@@ -21,6 +21,7 @@ var (
 	openSearch        = component{"opensearch", "2.19.6"}
 	lanceComponent    = component{"lance", "14.0.2"}
 	fakesnowComponent = component{"fakesnow", "0.12.1"}
+	feastComponent    = component{"feast", "0.67.0"}
 )
 
 // missing says that a component can't be started on this machine, and why.

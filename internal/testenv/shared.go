@@ -25,6 +25,7 @@ var (
 	sharedOpenSearch shared[*OpenSearchServer]
 	sharedLance      shared[*LanceServer]
 	sharedSnowflake  shared[*SnowflakeServer]
+	sharedFeast      shared[*FeastServer]
 )
 
 // SharedKafka returns the one broker of this package's tests, started by the first that asks. Don't stop it; take topic and
@@ -84,6 +85,12 @@ func SharedSnowflake(t testing.TB) *SnowflakeServer {
 	return sharedSnowflake.get(t, func(ctx context.Context) (*SnowflakeServer, error) { return startSnowflake(ctx, SnowflakeOptions{}) })
 }
 
+// SharedFeast returns the one feature server of this package's tests, started by the first that asks. Don't stop it; take the names of views from Name.
+func SharedFeast(t testing.TB) *FeastServer {
+	t.Helper()
+	return sharedFeast.get(t, startFeast)
+}
+
 func endShared() {
 	sharedKafka.end()
 	sharedPostgres.end()
@@ -93,6 +100,7 @@ func endShared() {
 	sharedOpenSearch.end()
 	sharedLance.end()
 	sharedSnowflake.end()
+	sharedFeast.end()
 }
 
 // shared is a component that is started once; a start that failed is not tried again.
