@@ -9,6 +9,7 @@ import (
 	"github.com/freshet-dev/freshet/operators/remote"
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/sinks/feast"
 	"github.com/freshet-dev/freshet/sinks/lancedb"
 	"github.com/freshet-dev/freshet/sinks/neo4j"
 	"github.com/freshet-dev/freshet/sinks/opensearch"
@@ -52,6 +53,7 @@ func registry() *flow.Registry {
 			"neo4j":      neo4j.Spec(),
 			"opensearch": opensearch.Spec(),
 			"lancedb":    lancedb.Spec(),
+			"feast":      feast.Spec(),
 			"snowflake":  snowflake.Spec(),
 			"topic":      topic.Spec(),
 			"webhook":    webhook.Spec(),

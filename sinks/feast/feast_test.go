@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.checks", "5"); err != nil { // each makes some hundred requests
+	if err := flag.Set("rapid.checks", "10"); err != nil { // each makes some hundred requests
 		panic(err)
 	}
 	flag.Parse()
