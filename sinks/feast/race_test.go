@@ -71,6 +71,7 @@ func TestRacingWriters(t *testing.T) {
 			for n, key := range rand.Perm(keys)[:keys/2] {
 				i := &items[n]
 				i.Document, i.Version, i.Epoch = fmt.Sprint(key), stream.Version{Generation: 1, Offset: rand.Int64N(1 << 40)}, 1
+				i.Over, i.Bound = i.Version, i.Version
 				mu.Lock()
 				if newest[i.Document].Before(i.Version) {
 					newest[i.Document] = i.Version
