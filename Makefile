@@ -20,10 +20,10 @@ demo: build ## index this repository's own documents, edit one, and search them;
 components: ## install the real components that tests start, into the cache directory
 	tools/components/install
 
-test: components ## install what the tests need and run all of them
-	$(GO) vet ./...
-	$(GO) vet -tags synctests ./internal/sim
-	$(GO) vet -tags long ./internal/torture
+test: ## install what the tests need and run all of them
+	@tools/components/install & \
+	$(GO) vet ./... && $(GO) vet -tags synctests ./internal/sim && $(GO) vet -tags long ./internal/torture; vetted=$$?; \
+	wait $$! && exit $$vetted # the first time, downloads and the compiler don't wait for each other
 	$(GO) run ./internal/testenv/suites
 
 sim: ## run N simulated runs with faults (3000), or one again: SEED=17
