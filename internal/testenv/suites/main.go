@@ -106,7 +106,7 @@ func findSuites(ctx context.Context) ([]suite, error) {
 		return nil, fmt.Errorf("list the module's packages: %w", err)
 	}
 	cheap := suite{name: "without services", flags: []string{"-p=2", "-timeout=10m"}}
-	real := suite{name: "real components", flags: []string{"-p=1", "-timeout=30m", "-count=1"}}
+	real := suite{name: "real components", flags: []string{"-p=1", "-timeout=45m", "-count=1"}}
 	targets := suite{name: "targets", flags: []string{"-p=2", "-timeout=30m", "-count=1"}}
 	// Most mutants start a component and wait for it.
 	gate := suite{name: "mutants", flags: []string{"-timeout=20m", "-count=1", "-parallel=4"}}
