@@ -102,7 +102,7 @@ func TestVerifyFeast(t *testing.T) {
 
 	s.plant("page/d.md", "_version", 1)
 	p.finds("features", "version page/d.md")
-	p.repairs("features", 1)
+	p.repairs("features", 1, p.partitions("features")...)
 	p.clean("features", 4)
 	same(t, "view", s.texts(), was)
 }
