@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -45,4 +47,13 @@ func ParseRetryAfter(header string, now time.Time) time.Duration {
 		return 0
 	}
 	return time.Duration(min(seconds, 86_400) * float64(time.Second))
+}
+
+// WithoutURL takes the address off an error of net/http: it can hold a secret.
+func WithoutURL(err error) error {
+	var asked *url.Error
+	if errors.As(err, &asked) {
+		return asked.Err
+	}
+	return err
 }

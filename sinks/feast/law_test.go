@@ -52,7 +52,7 @@ func TestRows(t *testing.T) {
 			r.Fatal(err)
 		}
 		got, found := tab.item(row)
-		if !found || !same(got.Columns[0], v) || got.Version != item.Version || got.Document != "d" || got.Key != "k" {
+		if !found || !got.Columns[0].Equal(v) || got.Version != item.Version || got.Document != "d" || got.Key != "k" {
 			r.Fatalf("%s in a column of %s came back as %+v from %s", v, c.Type, got, row.values)
 		}
 		last := len(row.values) - 1
@@ -60,7 +60,7 @@ func TestRows(t *testing.T) {
 			r.Fatalf("%s is no JSON", row.values[last])
 		}
 		row.values[last] = json.RawMessage(`"edited by hand"`)
-		if got, _ = tab.item(row); same(got.Columns[0], v) {
+		if got, _ = tab.item(row); got.Columns[0].Equal(v) {
 			r.Fatalf("%s reads as it was written after an edit by hand", v)
 		}
 	})

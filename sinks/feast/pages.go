@@ -126,7 +126,7 @@ func (t turn) do(ctx context.Context, what func() error) error {
 		defer func() { <-t }()
 		return what()
 	case <-ctx.Done():
-		return classed("wait for a turn", ctx.Err())
+		return &stream.Error{Op: "feast: wait for a turn", Kind: stream.Transient, Err: ctx.Err()}
 	}
 }
 

@@ -35,7 +35,7 @@ func (t *table) row(i guard.Item) (row, error) {
 		}
 		text := jsonOf(c.Type, v)
 		r.values[k.feature] = text
-		if !same(valueOf(text, c.Type), v) {
+		if !valueOf(text, c.Type).Equal(v) {
 			exact = append(exact, stream.Entry{Key: c.Name, Value: v})
 		}
 	}
@@ -88,7 +88,7 @@ func (t *table) item(r row) (i guard.Item, found bool) {
 			text = r.values[k.feature]
 		}
 		held := valueOf(text, c.Type)
-		if v, kept := exact.Get(c.Name); kept && same(valueOf(jsonOf(c.Type, v), c.Type), held) {
+		if v, kept := exact.Get(c.Name); kept && valueOf(jsonOf(c.Type, v), c.Type).Equal(held) {
 			held = v
 		}
 		i.Columns[k.column] = held

@@ -2,8 +2,10 @@ package feast
 
 import (
 	"context"
+	"time"
 
 	"github.com/freshet-dev/freshet/sinks/guard"
+	"github.com/freshet-dev/freshet/sinks/rest"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/trust"
 )
@@ -29,7 +31,7 @@ var (
 
 // ReadRows reads a table back; it connects if need be, and makes nothing. See stream.Reader.
 func (s *Sink) ReadRows(ctx context.Context, table string, each func(stream.RowWrite) error) error {
-	if err := s.store.connect(); err != nil {
+	if err := s.store.server.Connect(); err != nil {
 		return err
 	}
 	return s.Sink.ReadRows(ctx, table, each)
@@ -84,9 +86,11 @@ func New(c stream.SinkConfig) (stream.Sink, error) {
 	if books == "" {
 		books = defaultBooks
 	}
-	s := &store{url: c.Settings.Secret("url"), token: c.Settings.Secret("token"), ca: c.Settings.Path("ca"), books: newBooks(books), tables: map[string]*table{},
+	s := &store{server: rest.Server{Target: "feast", URL: c.Settings.Secret("url"), CA: c.Settings.Path("ca"),
+		Form: "https://host:port without a user; a token has a setting of its own", Idle: 3 * time.Second},
+		token: c.Settings.Secret("token"), books: newBooks(books), tables: map[string]*table{},
 		walks: map[walked]int{}}
-	if s.url.IsZero() {
+	if s.server.URL.IsZero() {
 		return nil, stream.Errorf(stream.Usage, configuring, "setting url is missing")
 	}
 	sink := &Sink{store: s, tables: map[string]*table{}}

@@ -1,7 +1,6 @@
 package feast
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -102,7 +101,7 @@ func valueOf(text json.RawMessage, of stream.Type) stream.Value {
 			return v
 		}
 	case stream.Vector:
-		if v, ok := vectorOf(text, of); ok {
+		if v, ok := jsonvalue.ParseVector(text, of); ok {
 			return v
 		}
 	case stream.Decimal, stream.Timestamp, stream.Bytes:
@@ -127,38 +126,3 @@ func textOf(text json.RawMessage) string {
 	_ = json.Unmarshal(text, &s) // what is no text is none
 	return s
 }
-
-func vectorOf(text json.RawMessage, of stream.Type) (v stream.Value, ok bool) {
-	var numbers []json.Number
-	if json.Unmarshal(text, &numbers) != nil {
-		return v, false
-	}
-	var raw []byte
-	for _, n := range numbers {
-		wide, err := strconv.ParseFloat(n.String(), 32)
-		f := float32(wide)
-		if err != nil {
-			return v, false
-		}
-		switch of.Element {
-		case stream.I8:
-			if f != float32(int8(f)) {
-				return v, false
-			}
-			raw = append(raw, byte(int8(f)))
-		case stream.F16:
-			h, ok := jsonvalue.Half(f)
-			if !ok {
-				return v, false
-			}
-			raw = binary.LittleEndian.AppendUint16(raw, h)
-		default:
-			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(f))
-		}
-	}
-	v, err := stream.RawVectorOf(of.Element, raw)
-	return v, err == nil
-}
-
-// same reports whether two values are equal to the last bit.
-func same(a, b stream.Value) bool { return stream.FingerprintOf(a) == stream.FingerprintOf(b) }

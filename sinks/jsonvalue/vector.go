@@ -2,7 +2,9 @@ package jsonvalue
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"math"
+	"strconv"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -55,4 +57,37 @@ func Half(f float32) (h uint16, ok bool) {
 		h = sign | uint16(math.Abs(float64(f))*(1<<24))
 	}
 	return h, math.Float32bits(Single(h)) == bits
+}
+
+// ParseVector reads a list of numbers as a vector of a type; false when it is none.
+func ParseVector(text []byte, of stream.Type) (v stream.Value, ok bool) {
+	var numbers []json.Number
+	if json.Unmarshal(text, &numbers) != nil {
+		return v, false
+	}
+	var raw []byte
+	for _, n := range numbers {
+		wide, err := strconv.ParseFloat(n.String(), 32)
+		f := float32(wide)
+		if err != nil {
+			return v, false
+		}
+		switch of.Element {
+		case stream.I8:
+			if f != float32(int8(f)) {
+				return v, false
+			}
+			raw = append(raw, byte(int8(f)))
+		case stream.F16:
+			h, ok := Half(f)
+			if !ok {
+				return v, false
+			}
+			raw = binary.LittleEndian.AppendUint16(raw, h)
+		default:
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(f))
+		}
+	}
+	v, err := stream.RawVectorOf(of.Element, raw)
+	return v, err == nil
 }

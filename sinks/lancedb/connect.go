@@ -4,44 +4,35 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/freshet-dev/freshet/sinks/rest"
 	"github.com/freshet-dev/freshet/stream"
-	"github.com/freshet-dev/freshet/stream/trust"
 )
 
 // requestLimit bounds every request, so that a stale one does not outlive guard's tombstones.
 const requestLimit = 2 * time.Minute
 
-// maxAnswer is in bytes: a page of rows of the largest size.
-const maxAnswer = 1 << 30
-
 // store is guard.Store over a server.
 type store struct {
-	url, key, token stream.Secret
-	ca              string // path; "" for the system's certificates
-	database        string
-	namespace       []string // from the root; each is named as escaped says
-	tables          map[string]*table
-	books           *place
+	server     rest.Server
+	key, token stream.Secret
+	database   string
+	namespace  []string // from the root; each is named as escaped says
+	tables     map[string]*table
+	books      *place
 
 	opened atomic.Bool // it was open once, so a credential that is refused was rotated
 
-	mu     sync.Mutex
-	client *http.Client
-	base   *url.URL
 }
 
 // Open connects, and makes sure of the namespace and the bookkeeping. See guard.Store.
 func (s *store) Open(ctx context.Context) error {
-	if err := s.connect(); err != nil {
+	if err := s.server.Connect(); err != nil {
 		return err
 	}
 	if err := s.makeNamespace(ctx); err != nil {
@@ -54,46 +45,8 @@ func (s *store) Open(ctx context.Context) error {
 	return nil
 }
 
-func (s *store) connect() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		return nil
-	}
-	text, err := s.url.Resolve()
-	if err != nil {
-		return err
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		// not wrapped: the cause quotes the URL
-		return stream.Errorf(stream.Usage, configuring, "setting url (%s) does not lead to a URL of the form https://host:port without a user; "+
-			"credentials have settings of their own", s.url)
-	}
-	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, TLSHandshakeTimeout: 10 * time.Second,
-		ExpectContinueTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 16, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment}
-	if u.Scheme == "https" {
-		if transport.TLSClientConfig, err = trust.Config(configuring, s.ca); err != nil {
-			return err
-		}
-	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	s.base = u
-	s.client = &http.Client{Transport: transport, // credentials go to the server that was named, and to no other
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return nil
-}
-
 // Close ends the connections. The store can be opened again.
-func (s *store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		s.client.CloseIdleConnections()
-		s.client = nil
-	}
-	return nil
-}
+func (s *store) Close() error { return s.server.Close() }
 
 // The forms of bodies.
 const (
@@ -152,28 +105,23 @@ func (s *store) send(ctx context.Context, r request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.client.Do(asked)
-	if err != nil {
-		return nil, classed(r.doing, err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	status, text, err := s.server.Do(r.doing, asked)
 	switch {
 	case err != nil:
-		return nil, classed(r.doing, err)
-	case answer.StatusCode >= http.StatusMultipleChoices:
-		return nil, s.failed(r.doing, refusal(answer.StatusCode, text))
+		return nil, err
+	case status >= http.StatusMultipleChoices:
+		return nil, s.failed(r.doing, refusal(status, text))
 	}
 	return text, nil
 }
 
 func (s *store) prepare(ctx context.Context, r request) (*http.Request, error) {
-	at := *s.base
+	at := s.server.Base()
 	at.Path += "/v1/" + r.kind + "/" + strings.Join(r.path, "$") + "/" + r.action
 	at.RawQuery = r.query.Encode()
 	asked, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(r.body))
 	if err != nil {
-		return nil, classed(r.doing, err)
+		return nil, s.server.Outage(r.doing, err)
 	}
 	asked.Header.Set("Content-Type", r.form)
 	if len(r.body) > bytesInRequest {

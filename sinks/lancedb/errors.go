@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -70,17 +69,4 @@ func (s *store) failed(doing string, a *answered) error {
 		advice = "; if it stays away, start again to have it made and rebuilt"
 	}
 	return stream.Errorf(s.kindOf(a), "lancedb: "+doing, "%w%s", a, advice)
-}
-
-// classed gives a failure to reach the server its class. What is no answer of the server is an outage. The URL is left out.
-func classed(doing string, err error) error {
-	var known *stream.Error
-	if errors.As(err, &known) {
-		return err
-	}
-	var asked *url.Error
-	if errors.As(err, &asked) {
-		err = asked.Err
-	}
-	return &stream.Error{Op: "lancedb: " + doing, Kind: stream.Transient, Err: err}
 }

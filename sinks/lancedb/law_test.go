@@ -67,10 +67,10 @@ func TestRows(t *testing.T) {
 		}
 		got := tab.row(answer{batch}, 0)
 		apart := got.RowID != (stream.RowID{Table: "t", Document: "d", Key: "k"}) || got.Version != item.Version || got.Epoch != 7 || got.Partition != 3
-		if apart || !same(got.Columns[0], v) || !got.At.Equal(item.At) {
+		if apart || !got.Columns[0].Equal(v) || !got.At.Equal(item.At) {
 			r.Fatalf("%s in a column of %s came back as %+v from %v", v, c.Type, got, batch)
 		}
-		if after := tab.row(edited(answer{batch}), 0).Columns[0]; same(after, v) {
+		if after := tab.row(edited(answer{batch}), 0).Columns[0]; after.Equal(v) {
 			r.Fatalf("%s reads as it was written after an edit by hand", v)
 		}
 	})

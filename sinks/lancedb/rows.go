@@ -29,7 +29,7 @@ func (t *table) batch(items []guard.Item) (arrow.RecordBatch, error) {
 		field := len(ownFields) + n
 		columns[field] = t.values(b.Field(field), items, n)
 		for row, i := range items {
-			if !i.Delete && !same(valueAt(columns[field], row, c.Type), i.Columns[n]) {
+			if !i.Delete && !valueAt(columns[field], row, c.Type).Equal(i.Columns[n]) {
 				exact[row] = append(exact[row], stream.Entry{Key: c.Name, Value: i.Columns[n]})
 			}
 		}
@@ -160,7 +160,7 @@ func (c column) value(held, exact stream.Value) stream.Value {
 	b := array.NewBuilder(memory.DefaultAllocator, arrowType(c.Type))
 	defer b.Release()
 	appendValue(b, kept, c.Type)
-	if !same(valueAt(b.NewArray(), 0, c.Type), held) {
+	if !valueAt(b.NewArray(), 0, c.Type).Equal(held) {
 		return held
 	}
 	return kept

@@ -20,7 +20,7 @@ func (s *Sink) Search(ctx context.Context, name, by string, vec stream.Value, k 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.connect(); err != nil {
+	if err := s.store.server.Connect(); err != nil {
 		return nil, err
 	}
 	var hits []stream.Hit

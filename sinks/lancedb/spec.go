@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/freshet-dev/freshet/sinks/guard"
+	"github.com/freshet-dev/freshet/sinks/rest"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/trust"
 )
@@ -25,7 +26,7 @@ var (
 
 // ReadRows reads a table back; it connects if need be, and makes nothing. See stream.Reader.
 func (s *Sink) ReadRows(ctx context.Context, table string, each func(stream.RowWrite) error) error {
-	if err := s.store.connect(); err != nil {
+	if err := s.store.server.Connect(); err != nil {
 		return err
 	}
 	return s.Sink.ReadRows(ctx, table, each)
@@ -65,9 +66,11 @@ const rowsInRequest, bytesInRequest = 5000, 1 << 20
 
 // New checks names, types and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
-	s := &store{url: c.Settings.Secret("url"), key: c.Settings.Secret("api_key"), token: c.Settings.Secret("token"), ca: c.Settings.Path("ca"),
+	s := &store{server: rest.Server{Target: "lancedb", URL: c.Settings.Secret("url"), CA: c.Settings.Path("ca"),
+		Form: "https://host:port without a user; credentials have settings of their own"},
+		key: c.Settings.Secret("api_key"), token: c.Settings.Secret("token"),
 		database: c.Settings.String("database"), namespace: c.Settings.Strings("namespace"), tables: map[string]*table{}, books: newBooks()}
-	if s.url.IsZero() {
+	if s.server.URL.IsZero() {
 		return nil, stream.Errorf(stream.Usage, configuring, "setting url is missing")
 	}
 	for _, part := range s.namespace {

@@ -152,6 +152,3 @@ func appendSparse(b *array.StructBuilder, v stream.Value) {
 	second.Append(true)
 	second.ValueBuilder().(*array.Float32Builder).AppendValues(values, nil)
 }
-
-// same reports whether two values are equal to the last bit.
-func same(a, b stream.Value) bool { return stream.FingerprintOf(a) == stream.FingerprintOf(b) }

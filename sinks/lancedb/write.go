@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/freshet-dev/freshet/sinks/guard"
+	"github.com/freshet-dev/freshet/stream"
 )
 
 var _ guard.Store = (*store)(nil)
@@ -80,7 +81,7 @@ func (p *place) commit(ctx context.Context, doing string, do func(context.Contex
 		defer func() { p.commits <- struct{}{} }()
 		return do(ctx)
 	case <-ctx.Done():
-		return classed(doing, ctx.Err())
+		return &stream.Error{Op: "lancedb: " + doing, Kind: stream.Transient, Err: ctx.Err()}
 	}
 }
 

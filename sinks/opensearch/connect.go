@@ -5,42 +5,33 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/freshet-dev/freshet/sinks/rest"
 	"github.com/freshet-dev/freshet/stream"
-	"github.com/freshet-dev/freshet/stream/trust"
 )
 
 // requestLimit bounds every request, so that a stale one does not outlive guard's tombstones.
 const requestLimit = time.Minute
 
-// maxAnswer is in bytes: a page of rows of the largest size.
-const maxAnswer = 1 << 30
-
 // store is guard.Store over a server.
 type store struct {
-	url, username, password stream.Secret
-	ca                      string // path; "" for the system's certificates
-	prefix                  string // escaped
-	tables                  map[string]*table
+	server             rest.Server
+	username, password stream.Secret
+	prefix             string // escaped
+	tables             map[string]*table
 
 	opened atomic.Bool // it was open once, so a password that is refused was rotated
 
-	mu     sync.Mutex
-	client *http.Client
-	base   *url.URL
 }
 
 // Open connects, checks that the server fits, and makes sure of the bookkeeping. See guard.Store.
 func (s *store) Open(ctx context.Context) error {
-	if err := s.connect(); err != nil {
+	if err := s.server.Connect(); err != nil {
 		return err
 	}
 	if err := s.check(ctx); err != nil {
@@ -53,45 +44,8 @@ func (s *store) Open(ctx context.Context) error {
 	return nil
 }
 
-func (s *store) connect() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		return nil
-	}
-	text, err := s.url.Resolve()
-	if err != nil {
-		return err
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		// not wrapped: the cause quotes the URL
-		return stream.Errorf(stream.Usage, configuring, "setting url (%s) does not lead to a URL of the form https://host:9200 without a user, who has settings of his own", s.url)
-	}
-	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, TLSHandshakeTimeout: 10 * time.Second,
-		IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 16, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment}
-	if u.Scheme == "https" {
-		if transport.TLSClientConfig, err = trust.Config(configuring, s.ca); err != nil {
-			return err
-		}
-	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	s.base = u
-	s.client = &http.Client{Transport: transport, // credentials go to the server that was named, and to no other
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return nil
-}
-
 // Close ends the connections. The store can be opened again.
-func (s *store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		s.client.CloseIdleConnections()
-		s.client = nil
-	}
-	return nil
-}
+func (s *store) Close() error { return s.server.Close() }
 
 // request is one request of the REST interface.
 type request struct {
@@ -110,17 +64,12 @@ func (s *store) do(ctx context.Context, r request, out any) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.client.Do(asked)
-	if err != nil {
-		return classed(r.doing, err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	status, text, err := s.server.Do(r.doing, asked)
 	switch {
 	case err != nil:
-		return classed(r.doing, err)
-	case answer.StatusCode >= http.StatusMultipleChoices:
-		return s.failed(r.doing, refusal(answer.StatusCode, text))
+		return err
+	case status >= http.StatusMultipleChoices:
+		return s.failed(r.doing, refusal(status, text))
 	case out == nil:
 		return nil
 	}
@@ -131,7 +80,7 @@ func (s *store) do(ctx context.Context, r request, out any) error {
 }
 
 func (s *store) prepare(ctx context.Context, r request) (*http.Request, error) {
-	at := *s.base
+	at := s.server.Base()
 	for _, part := range r.path {
 		at.RawPath = at.EscapedPath() + "/" + url.PathEscape(part)
 		at.Path += "/" + part
@@ -139,7 +88,7 @@ func (s *store) prepare(ctx context.Context, r request) (*http.Request, error) {
 	at.RawQuery = r.query
 	asked, err := http.NewRequestWithContext(ctx, r.method, at.String(), bytes.NewReader(r.body))
 	if err != nil {
-		return nil, classed(r.doing, err)
+		return nil, s.server.Outage(r.doing, err)
 	}
 	if asked.Header.Set("Content-Type", "application/json"); r.lines {
 		asked.Header.Set("Content-Type", "application/x-ndjson")

@@ -63,10 +63,10 @@ func TestRows(t *testing.T) {
 			r.Fatalf("%s: %v", text, err)
 		}
 		got := tab.row(s)
-		if !same(got.Columns[0], v) || got.Version != item.Version || got.Epoch != 7 || got.Partition != 3 || got.Document != "d" || got.Key != "k" || !got.At.Equal(item.At) {
+		if !got.Columns[0].Equal(v) || got.Version != item.Version || got.Epoch != 7 || got.Partition != 3 || got.Document != "d" || got.Key != "k" || !got.At.Equal(item.At) {
 			r.Fatalf("%s in a column of %s came back as %+v from %s", v, c.Type, got, text)
 		}
-		if s["v"] = json.RawMessage(`"edited by hand"`); same(tab.row(s).Columns[0], v) {
+		if s["v"] = json.RawMessage(`"edited by hand"`); tab.row(s).Columns[0].Equal(v) {
 			r.Fatalf("%s reads as it was written after an edit by hand", v)
 		}
 	})

@@ -63,7 +63,7 @@ func (t *table) appendColumns(b []byte, i guard.Item) (_, exact []byte, err erro
 			return nil, nil, t.faulty(i, fmt.Errorf("column %s: a %s in a column of %s", c.Name, v.Kind(), c.Type))
 		}
 		text := t.jsonOf(c.Field, v)
-		if !same(valueOf(text, c.Type), v) {
+		if !valueOf(text, c.Type).Equal(v) {
 			untold = append(untold, stream.Entry{Key: c.Name, Value: v})
 		}
 		if text == nil {

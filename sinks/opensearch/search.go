@@ -32,7 +32,7 @@ func (s *Sink) Search(ctx context.Context, name, by string, vector stream.Value,
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.connect(); err != nil {
+	if err := s.store.server.Connect(); err != nil {
 		return nil, err
 	}
 	if err := s.store.refresh(ctx, t.index); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/freshet-dev/freshet/sinks/guard"
+	"github.com/freshet-dev/freshet/sinks/rest"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/trust"
 )
@@ -25,7 +26,7 @@ var (
 
 // ReadRows reads a table back; it connects if need be, and makes nothing. See stream.Reader.
 func (s *Sink) ReadRows(ctx context.Context, table string, each func(stream.RowWrite) error) error {
-	if err := s.store.connect(); err != nil {
+	if err := s.store.server.Connect(); err != nil {
 		return err
 	}
 	return s.Sink.ReadRows(ctx, table, each)
@@ -70,9 +71,11 @@ func Spec() stream.SinkSpec {
 
 // New checks names, types and settings and returns a sink that is not yet open. It does no I/O. Faults have kind Usage.
 func New(c stream.SinkConfig) (stream.Sink, error) {
-	s := &store{url: c.Settings.Secret("url"), username: c.Settings.Secret("username"), password: c.Settings.Secret("password"),
-		ca: c.Settings.Path("ca"), prefix: escaped(c.Settings.String("prefix")), tables: map[string]*table{}}
-	if s.url.IsZero() {
+	s := &store{server: rest.Server{Target: "opensearch", URL: c.Settings.Secret("url"), CA: c.Settings.Path("ca"),
+		Form: "https://host:9200 without a user, who has settings of his own"},
+		username: c.Settings.Secret("username"), password: c.Settings.Secret("password"),
+		prefix: escaped(c.Settings.String("prefix")), tables: map[string]*table{}}
+	if s.server.URL.IsZero() {
 		return nil, stream.Errorf(stream.Usage, configuring, "setting url is missing")
 	}
 	kept := make([]guard.Table, len(c.Tables))

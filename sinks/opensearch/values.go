@@ -2,9 +2,6 @@ package opensearch
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/json"
-	"math"
 	"strconv"
 
 	"github.com/freshet-dev/freshet/sinks/jsonvalue"
@@ -60,7 +57,7 @@ func valueOf(text []byte, of stream.Type) stream.Value {
 		return stream.Value{}
 	}
 	if of.Kind == stream.Vector {
-		if v, ok := vectorOf(text, of); ok {
+		if v, ok := jsonvalue.ParseVector(text, of); ok {
 			return v
 		}
 		of = stream.TypeDynamic
@@ -75,42 +72,7 @@ func valueOf(text []byte, of stream.Type) stream.Value {
 	return v
 }
 
-func vectorOf(text []byte, of stream.Type) (v stream.Value, ok bool) {
-	var numbers []json.Number
-	if json.Unmarshal(text, &numbers) != nil {
-		return v, false
-	}
-	var raw []byte
-	for _, n := range numbers {
-		wide, err := strconv.ParseFloat(n.String(), 32)
-		f := float32(wide)
-		if err != nil {
-			return v, false
-		}
-		switch of.Element {
-		case stream.I8:
-			if f != float32(int8(f)) {
-				return v, false
-			}
-			raw = append(raw, byte(int8(f)))
-		case stream.F16:
-			h, ok := jsonvalue.Half(f)
-			if !ok {
-				return v, false
-			}
-			raw = binary.LittleEndian.AppendUint16(raw, h)
-		default:
-			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(f))
-		}
-	}
-	v, err := stream.RawVectorOf(of.Element, raw)
-	return v, err == nil
-}
-
-// same reports whether two values are equal to the last bit.
-func same(a, b stream.Value) bool { return stream.FingerprintOf(a) == stream.FingerprintOf(b) }
-
 // agree reports whether two texts say the same, however they are written: else somebody changed one by hand.
 func agree(a, b []byte) bool {
-	return bytes.Equal(a, b) || len(a) > 0 && len(b) > 0 && same(valueOf(a, stream.TypeDynamic), valueOf(b, stream.TypeDynamic))
+	return bytes.Equal(a, b) || len(a) > 0 && len(b) > 0 && valueOf(a, stream.TypeDynamic).Equal(valueOf(b, stream.TypeDynamic))
 }

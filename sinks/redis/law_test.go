@@ -50,13 +50,13 @@ func TestRows(t *testing.T) {
 			held[fields[n]] = fields[n+1]
 		}
 		got := tab.row("d", "k", held)
-		if !same(got.Columns[0], v) || got.Version != item.Version || got.Epoch != 7 || got.Partition != 3 {
+		if !got.Columns[0].Equal(v) || got.Version != item.Version || got.Epoch != 7 || got.Partition != 3 {
 			r.Fatalf("%s in a column of %s came back as %+v", v, c.Type, got)
 		}
 		if _, kept := held[exactField]; kept && c.Type.Kind == v.Kind() && isPlain(v) {
 			r.Fatalf("%s is kept twice in a column of %s", v, c.Type)
 		}
-		if held["v"] += "x"; same(tab.row("d", "k", held).Columns[0], v) {
+		if held["v"] += "x"; tab.row("d", "k", held).Columns[0].Equal(v) {
 			r.Fatalf("%s reads as it was written after an edit by hand", v)
 		}
 	})

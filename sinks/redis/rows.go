@@ -19,7 +19,7 @@ func (t *table) fields(i guard.Item) []string {
 		}
 		text := textOf(v)
 		f = append(f, c.Name, text)
-		if !same(valueOf(text, c.Type), v) {
+		if !valueOf(text, c.Type).Equal(v) {
 			exact = append(exact, stream.Entry{Key: c.Name, Value: v})
 		}
 	}

@@ -74,6 +74,3 @@ func valueOf(text string, t stream.Type) stream.Value {
 	}
 	return stream.StringOf(text)
 }
-
-// same reports whether two values are equal to the last bit.
-func same(a, b stream.Value) bool { return stream.FingerprintOf(a) == stream.FingerprintOf(b) }

@@ -174,11 +174,7 @@ func (s *Sink) sign(req *http.Request, body []byte) (secrets []string, err error
 
 // outage is a request that was not answered. The URL, which may hold a key, is left out.
 func outage(err error) error {
-	var named *url.Error
-	if errors.As(err, &named) {
-		err = named.Err
-	}
-	return &stream.Error{Kind: stream.Transient, Err: fmt.Errorf("the receiver does not answer: %w", err)}
+	return &stream.Error{Kind: stream.Transient, Err: fmt.Errorf("the receiver does not answer: %w", stream.WithoutURL(err))}
 }
 
 // refusal gives an answer that is neither a success nor a conflict its class.

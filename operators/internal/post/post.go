@@ -57,7 +57,7 @@ func (s *Service) JSON(ctx context.Context, body []byte, limit int64) (answer []
 	op := "ask " + req.URL.Host + " for " + s.For
 	resp, err := s.Client.Do(req)
 	if err != nil {
-		return nil, nil, s.outage(op, withoutURL(err))
+		return nil, nil, s.outage(op, stream.WithoutURL(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
@@ -85,7 +85,7 @@ func (s *Service) request(ctx context.Context, body []byte) (*http.Request, []st
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, stream.Errorf(stream.Usage, "write a request for "+s.For, "%w", withoutURL(err))
+		return nil, nil, stream.Errorf(stream.Usage, "write a request for "+s.For, "%w", stream.WithoutURL(err))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -122,13 +122,4 @@ func (s *Service) address() (*url.URL, error) {
 		return base, nil
 	}
 	return base.JoinPath(s.Path), nil
-}
-
-// withoutURL takes the address off an error of net/http: its query can hold a secret.
-func withoutURL(err error) error {
-	var at *url.Error
-	if errors.As(err, &at) {
-		return at.Err
-	}
-	return err
 }
