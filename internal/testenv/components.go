@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -60,6 +61,25 @@ func (c component) python() (string, error) {
 		}
 	}
 	return "", &missing{c.name, "no python3 in PATH (3.11 or later)"}
+}
+
+// script is a Python script, written into a directory, that is run with the component's packages until ctx ends.
+func (c component) script(ctx context.Context, dir, name string, text []byte, args ...string) (*exec.Cmd, error) {
+	packages, err := c.dir()
+	if err != nil {
+		return nil, err
+	}
+	python, err := c.python()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		return nil, fmt.Errorf("write the script %s: %w", name, err)
+	}
+	cmd := exec.CommandContext(ctx, python, append([]string{path}, args...)...)
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(packages, "python"), "PYTHONDONTWRITEBYTECODE=1")
+	return cmd, nil
 }
 
 // cacheDir returns FRESHET_CACHE, or freshet below the user's cache directory.

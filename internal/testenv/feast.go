@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 )
 
@@ -147,20 +145,10 @@ func startFeast(ctx context.Context) (*FeastServer, error) {
 }
 
 func (s *FeastServer) start(ctx context.Context) error {
-	packages, err := feastComponent.dir()
+	cmd, err := feastComponent.script(context.WithoutCancel(ctx), s.dir, "front.py", feastFront, "--dir", s.dir, "--port", fmt.Sprint(s.port), "--redis", s.store.Addr())
 	if err != nil {
 		return err
 	}
-	python, err := feastComponent.python()
-	if err != nil {
-		return err
-	}
-	front := filepath.Join(s.dir, "front.py")
-	if err := os.WriteFile(front, feastFront, 0o644); err != nil {
-		return fmt.Errorf("write the front: %w", err)
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), python, front, "--dir", s.dir, "--port", fmt.Sprint(s.port), "--redis", s.store.Addr())
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(packages, "python"), "PYTHONDONTWRITEBYTECODE=1")
 	p, err := launch(cmd, "feast", s.dir)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -55,7 +54,7 @@ func (s *LanceServer) Start(t testing.TB) {
 // Compact rewrites the tables' files into few, and removes those of earlier versions, beside the server, as whoever runs one does.
 func (s *LanceServer) Compact(t testing.TB) {
 	t.Helper()
-	cmd, err := s.python(t.Context(), "compact.py", lanceCompact)
+	cmd, err := lanceComponent.script(t.Context(), s.dir, "compact.py", lanceCompact, s.data())
 	must(t, err)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("compact: %v\n%s", err, out)
@@ -65,7 +64,7 @@ func (s *LanceServer) Compact(t testing.TB) {
 // KeepCompact has a process compact the tables every few seconds until the test ends: without, each commit is slower than the one before.
 func (s *LanceServer) KeepCompact(t testing.TB) {
 	t.Helper()
-	cmd, err := s.python(context.WithoutCancel(t.Context()), "compact.py", lanceCompact, "3")
+	cmd, err := lanceComponent.script(context.WithoutCancel(t.Context()), s.dir, "compact.py", lanceCompact, s.data(), "3")
 	must(t, err)
 	p, err := launch(cmd, "compact", s.dir)
 	must(t, err)
@@ -101,7 +100,7 @@ func startLance(ctx context.Context) (*LanceServer, error) {
 }
 
 func (s *LanceServer) start(ctx context.Context) error {
-	cmd, err := s.python(context.WithoutCancel(ctx), "server.py", lanceServer, fmt.Sprint(s.port))
+	cmd, err := lanceComponent.script(context.WithoutCancel(ctx), s.dir, "server.py", lanceServer, s.data(), fmt.Sprint(s.port))
 	if err != nil {
 		return err
 	}
@@ -111,25 +110,6 @@ func (s *LanceServer) start(ctx context.Context) error {
 	}
 	s.process = p
 	return ready(ctx, p, s.answers)
-}
-
-// python is a script that is run on the server's directory, with Lance's packages.
-func (s *LanceServer) python(ctx context.Context, name string, script []byte, more ...string) (*exec.Cmd, error) {
-	packages, err := lanceComponent.dir()
-	if err != nil {
-		return nil, err
-	}
-	python, err := lanceComponent.python()
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(s.dir, name)
-	if err := os.WriteFile(path, script, 0o644); err != nil {
-		return nil, fmt.Errorf("write the script %s: %w", name, err)
-	}
-	cmd := exec.CommandContext(ctx, python, append([]string{path, s.data()}, more...)...)
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(packages, "python"), "PYTHONDONTWRITEBYTECODE=1")
-	return cmd, nil
 }
 
 // answers is true once it lists the tables of the root.

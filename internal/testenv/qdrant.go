@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -117,27 +116,17 @@ func startQdrant(ctx context.Context, o QdrantOptions) (*QdrantServer, error) {
 }
 
 func (s *QdrantServer) start(ctx context.Context) error {
-	packages, err := qdrantComponent.dir()
-	if err != nil {
-		return err
-	}
-	python, err := qdrantComponent.python()
-	if err != nil {
-		return err
-	}
-	front := filepath.Join(s.dir, "front.py")
-	if err := os.WriteFile(front, qdrantFront, 0o644); err != nil {
-		return fmt.Errorf("write the front: %w", err)
-	}
-	args := []string{front, "--data", s.data(), "--port", fmt.Sprint(s.port), "--version", s.options.Version}
+	args := []string{"--data", s.data(), "--port", fmt.Sprint(s.port), "--version", s.options.Version}
 	if s.options.APIKeyFile != "" {
 		args = append(args, "--api-key-file", s.options.APIKeyFile)
 	}
 	if s.options.Cert != "" {
 		args = append(args, "--tls-cert", s.options.Cert, "--tls-key", s.options.Key)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), python, args...)
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(packages, "python"), "PYTHONDONTWRITEBYTECODE=1")
+	cmd, err := qdrantComponent.script(context.WithoutCancel(ctx), s.dir, "front.py", qdrantFront, args...)
+	if err != nil {
+		return err
+	}
 	p, err := launch(cmd, "qdrant", s.dir)
 	if err != nil {
 		return err

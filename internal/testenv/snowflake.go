@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -92,19 +91,7 @@ func startSnowflake(ctx context.Context, o SnowflakeOptions) (*SnowflakeServer, 
 }
 
 func (s *SnowflakeServer) start(ctx context.Context) error {
-	packages, err := fakesnowComponent.dir()
-	if err != nil {
-		return err
-	}
-	python, err := fakesnowComponent.python()
-	if err != nil {
-		return err
-	}
-	front := filepath.Join(s.dir, "front.py")
-	if err := os.WriteFile(front, snowflakeFront, 0o644); err != nil {
-		return fmt.Errorf("write the front: %w", err)
-	}
-	args := []string{front, "--port", fmt.Sprint(s.port), "--database", s.Database(), "--password-file", s.options.PasswordFile,
+	args := []string{"--port", fmt.Sprint(s.port), "--database", s.Database(), "--password-file", s.options.PasswordFile,
 		"--public-key-file", s.options.PublicKeyFile}
 	if s.options.IdleLimit > 0 {
 		args = append(args, "--idle-limit", fmt.Sprint(s.options.IdleLimit.Seconds()))
@@ -115,8 +102,10 @@ func (s *SnowflakeServer) start(ctx context.Context) error {
 	if s.options.Cert != "" {
 		args = append(args, "--tls-cert", s.options.Cert, "--tls-key", s.options.Key)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), python, args...)
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(packages, "python"), "PYTHONDONTWRITEBYTECODE=1")
+	cmd, err := fakesnowComponent.script(context.WithoutCancel(ctx), s.dir, "front.py", snowflakeFront, args...)
+	if err != nil {
+		return err
+	}
 	p, err := launch(cmd, "snowflake", s.dir)
 	if err != nil {
 		return err
