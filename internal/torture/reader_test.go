@@ -145,7 +145,7 @@ func (r *rig) begin(t *testing.T, l *load) *background {
 	return b
 }
 
-// read polls all the time, but leaves the target half of it.
+// read polls all the time, but leaves the target three quarters of it.
 func (b *background) read(ctx context.Context, r *reader) {
 	for {
 		begun := time.Now()
@@ -156,7 +156,7 @@ func (b *background) read(ctx context.Context, r *reader) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(max(20*time.Millisecond, time.Since(begun))):
+		case <-time.After(max(50*time.Millisecond, 3*time.Since(begun))):
 		}
 	}
 }

@@ -110,7 +110,7 @@ func (r *rig) until(t *testing.T, what string, fn func(context.Context) bool, ex
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(3 * time.Millisecond)
+	tick := time.NewTicker(8 * time.Millisecond)
 	defer tick.Stop()
 	for !fn(ctx) {
 		r.look(t, what, expected)

@@ -58,8 +58,8 @@ func (s *store) do(ctx context.Context, doing, path string, body []byte, out any
 		return s.server.Outage(doing, err)
 	}
 	asked.Header.Set("Content-Type", "application/json")
-	asked.Header["Idempotency-Key"] = nil // not sent: asked again when a connection was closed, as the server does after each failure; nothing is done twice
-	if !s.token.IsZero() {                // at each request, so that a rotated one heals by itself
+	rest.Repeatable(asked) // the server closes the connection after each failure
+	if !s.token.IsZero() { // at each request, so that a rotated one heals by itself
 		text, err := s.token.Resolve()
 		if err != nil {
 			return err

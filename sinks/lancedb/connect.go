@@ -123,6 +123,7 @@ func (s *store) prepare(ctx context.Context, r request) (*http.Request, error) {
 	if err != nil {
 		return nil, s.server.Outage(r.doing, err)
 	}
+	rest.Repeatable(asked) // what is created may exist already, and merges are guarded
 	asked.Header.Set("Content-Type", r.form)
 	if len(r.body) > bytesInRequest {
 		asked.Header.Set("Expect", "100-continue") // a server that takes no body of this size says so before it is sent

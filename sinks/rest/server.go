@@ -83,6 +83,10 @@ func (s *Server) Close() error {
 // Base is the URL, without a slash at its end. The caller may change it.
 func (s *Server) Base() url.URL { return *s.base }
 
+// Repeatable marks a request that does nothing more when it is done twice: it may be sent again when the connection that was
+// kept for it turns out to be closed. Nothing of the mark is sent.
+func Repeatable(asked *http.Request) { asked.Header["Idempotency-Key"] = nil }
+
 // Do sends a request and reads the answer, whatever its status. Errors are as Outage says.
 func (s *Server) Do(doing string, asked *http.Request) (status int, text []byte, err error) {
 	answer, err := s.client.Do(asked)
