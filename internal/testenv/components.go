@@ -53,6 +53,17 @@ func (c component) jars() (java, classPath string, err error) {
 	return java, filepath.Join(dir, "lib", "*"), err
 }
 
+// jvm begins the arguments of java for a component's program on a small machine. Where the component has an archive of its loaded
+// classes (tools/components/install makes it), it is used; a java that the archive is not for ignores it.
+func jvm(heap, classPath string, more ...string) []string {
+	args := []string{"-Xmx" + heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
+	archive := filepath.Join(filepath.Dir(filepath.Dir(classPath)), "classes.jsa")
+	if _, err := os.Stat(archive); err == nil {
+		args = append(args, "-XX:SharedArchiveFile="+archive)
+	}
+	return append(append(args, "-cp", classPath), more...)
+}
+
 // python finds the interpreter that tools/components/install unpacked the component's packages for.
 func (c component) python() (string, error) {
 	for _, name := range []string{"python3.11", "python3"} {

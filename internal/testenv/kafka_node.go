@@ -33,8 +33,7 @@ func (b *Broker) format(ctx context.Context, roles ...string) error {
 			if err := os.WriteFile(b.propertiesFile(role), []byte(text), 0o600); err != nil {
 				return fmt.Errorf("write the settings of Kafka's %s: %w", role, err)
 			}
-			cmd := exec.CommandContext(ctx, java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-				"-cp", classPath, "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", b.propertiesFile(role))
+			cmd := exec.CommandContext(ctx, java, jvm("128m", classPath, "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", b.propertiesFile(role))...)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("format the data directory of Kafka's %s: %w\n%s", role, err, out)
 			}
@@ -69,8 +68,7 @@ func (b *Broker) launch(role string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(java, "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-cp", classPath, "kafka.Kafka", b.propertiesFile(role))
+	cmd := exec.Command(java, jvm("512m", classPath, "kafka.Kafka", b.propertiesFile(role))...)
 	cmd.Dir = b.dir
 	return launch(cmd, role, b.dir)
 }

@@ -22,7 +22,7 @@ func TestMoves(t *testing.T) {
 	l := newLoad(t, r, seed, 600, 2, 1200)
 	b := r.begin(t, l)
 	r.work(t, r.replicas)
-	moves := number("FRESHET_MOVES", 20)
+	moves := number("FRESHET_MOVES", 8)
 	for n := 0; n < moves; n += 2 {
 		gone := r.replicas[random.IntN(len(r.replicas))]
 		back := r.away(t, gone, n/2%3)
