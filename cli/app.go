@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/freshet-dev/freshet/flow"
+	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/engine"
 	"github.com/freshet-dev/freshet/stream/kafka"
@@ -22,18 +23,17 @@ import (
 
 // options are what a process of a flow is started with.
 type options struct {
-	program           // what the flow file may name, and a flow without a file
-	flowFile   string // "": the program's own flow
-	overlay    string
-	dataDir    string // "": .freshet/<flow> beside the flow file
-	embedded   bool   // run the broker in this process
-	replica    int
-	roles      []string           // watch, intake, process, sinks, sink:NAME, all
-	targets    []string           // nil: all
-	reevaluate bool               // a changed declaration is taken over, and every document evaluated again
-	rebuild    map[string][]int32 // targets to be rebuilt, and which partitions; none named: all
-	listen     string             // address of the control HTTP; "": loopback, a free port
-	log        *slog.Logger
+	program         // what the flow file may name, and a flow without a file
+	flowFile string // "": the program's own flow
+	overlay  string
+	dataDir  string // "": .freshet/<flow> beside the flow file
+	embedded bool   // run the broker in this process
+	replica  int
+	roles    []string           // watch, intake, process, sinks, sink:NAME, all
+	targets  []string           // nil: all
+	rebuild  map[string][]int32 // targets to be rebuilt, and which partitions; none named: all
+	listen   string             // address of the control HTTP; "": loopback, a free port
+	log      *slog.Logger
 }
 
 // app is one process of a flow: some of its watchers, intake, processor and deliveries.
@@ -42,6 +42,9 @@ type app struct {
 	flow      *flow.Flow
 	broker    *embedded.Broker
 	cluster   kafka.Cluster
+	revision  *schemas.Declaration // the revision that it runs; nil before one is recorded
+	before    bool                 // the flow had run before this process
+	pace      schemas.Backfill
 	topics    kafka.Topics
 	totals    engine.Totals
 	evaluator *engine.Evaluator
@@ -64,15 +67,21 @@ func newApp(o options) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range o.targets {
-		if !slices.ContainsFunc(f.Targets, func(x flow.Target) bool { return x.Name == t }) {
-			return nil, usagef("flow %s has no target %q; it has: %s", f.Name, t, targetNames(f))
-		}
-	}
 	if o.dataDir == "" {
 		o.dataDir = filepath.Join(filepath.Dir(o.flowFile), ".freshet", f.Name)
 	}
-	return &app{options: o, flow: f, deliveries: map[string]*kafka.Delivery{}, sinks: map[string]stream.Sink{}}, nil
+	a := &app{options: o, flow: f, deliveries: map[string]*kafka.Delivery{}, sinks: map[string]stream.Sink{}}
+	return a, a.knowsTargets()
+}
+
+// knowsTargets refuses targets that were asked for and that the flow does not have.
+func (a *app) knowsTargets() error {
+	for _, t := range a.targets {
+		if !slices.ContainsFunc(a.flow.Targets, func(x flow.Target) bool { return x.Name == t }) {
+			return usagef("flow %s has no target %q; it has: %s", a.flow.Name, t, targetNames(a.flow))
+		}
+	}
+	return nil
 }
 
 // load checks the flow.
@@ -141,7 +150,7 @@ func (a *app) startBroker() error {
 // prepareWithin is how long a start waits for brokers that answer, but have not all leaders and coordinators yet.
 const prepareWithin = 30 * time.Second
 
-// prepare makes the flow's topics and compares the declaration with the recorded one.
+// prepare finds the revision that is to be run, and makes the flow's topics.
 func (a *app) prepare(ctx context.Context) error {
 	for begun := time.Now(); ; {
 		err := a.prepareOnce(ctx)
@@ -158,10 +167,14 @@ func (a *app) prepare(ctx context.Context) error {
 }
 
 func (a *app) prepareOnce(ctx context.Context) (err error) {
+	if err := a.adopt(ctx); err != nil {
+		return err
+	}
+	a.before = a.revision != nil
 	if a.topics, err = a.cluster.EnsureTopics(ctx, a.flow.Name, a.kafkaSource()); err != nil {
 		return err
 	}
-	return a.checkDeclaration(ctx)
+	return a.declare(ctx)
 }
 
 // transactionalID is stable for a replica on a real cluster, so that its next start settles what it left open. The
@@ -208,12 +221,13 @@ func (a *app) startProcessor(ctx context.Context) {
 	a.evaluator = engine.NewEvaluator(ctx, a.flow.Program, &a.totals, engine.Events{Retrying: a.degraded.retrying, Recovered: a.degraded.recovered})
 	a.degraded.log = a.log
 	a.processor = kafka.NewProcessor(kafka.ProcessorConfig{
-		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID("processor"), ControlAddress: a.address, Instance: a.instance(),
+		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID("processor"), ControlAddress: a.address, Instance: a.instance(), Revision: a.revision.Revision,
 		Engine: engine.Config{Program: a.flow.Program, Decoder: dec, Salt: salt,
 			Now: func() int64 { return time.Now().UnixNano() }},
 		Evaluator: a.evaluator, Totals: &a.totals, Standbys: a.flow.Standbys, At: crashPoint, Trouble: a.degraded.of("processor"),
 		Stores: a.stores(),
 	})
+	a.processor.SetPace(a.pace)
 }
 
 // closeOperators ends what operators keep, such as processes.
@@ -248,6 +262,9 @@ func (a *app) run(parent context.Context) error {
 		part(a.processor.Run)
 	}
 	part(func(ctx context.Context) error { return a.cluster.Watch(ctx, a.topics, a.degraded.of("topics")) })
+	if !a.embedded {
+		part(a.follow)
+	}
 	if a.intake != nil {
 		part(a.intake.Run)
 	}
@@ -268,6 +285,15 @@ func (a *app) run(parent context.Context) error {
 		return cause
 	}
 	return nil // it was told to end, e.g. by a signal
+}
+
+// follow ends the process's work when another revision is in force than the one that it runs.
+func (a *app) follow(ctx context.Context) error {
+	return a.cluster.Follow(ctx, a.flow.Name, *a.revision, func(b schemas.Backfill) {
+		if a.processor != nil {
+			a.processor.SetPace(b)
+		}
+	})
 }
 
 // close ends what start began, last first.

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +35,7 @@ func TestCommandsOnACluster(t *testing.T) {
 	d.tamper()
 	d.want(exitDone, []string{"target local is rebuilt"}, "rebuild", "local")
 	d.wantWhole()
+	d.checkRevisions()
 	d.want(exitUsage, []string{"2 processes of flow handbook run; stop them first"}, "reset", "--yes")
 	stop1()
 	stop0()
@@ -42,5 +46,59 @@ func TestCommandsOnACluster(t *testing.T) {
 	d.wantWhole()
 	d.want(exitDone, []string{"generation 2"}, "reset", "--yes")
 	d.want(exitDone, []string{"2 documents evaluated"}, "run", "--once")
+	d.wantWhole()
+}
+
+// checkRevisions changes the flow while two replicas run, holds its backfill up, and goes back.
+func (d *desk) checkRevisions() {
+	d.Helper()
+	d.want(exitUsage, []string{"at its first revision"}, "backfill", "cancel", "--yes")
+	d.want(exitUsage, []string{"is no rate"}, "backfill", "rate", "many")
+	was, err := os.ReadFile(filepath.Join(d.dir, "flow.yaml"))
+	if err != nil {
+		d.Fatal(err)
+	}
+	d.write("flow.yaml", strings.Replace(string(was), "title: body.title", `title: 'body.title.or("") + "!"'`, 1))
+	var done applied
+	d.json(&done, "apply", "apply", "--yes", "--rate", "0.001")
+	if !done.Recorded || done.Revision != 2 || !slices.Equal(done.Changes, []string{"table chunks changed"}) {
+		d.Errorf("applied %+v", done)
+	}
+	d.want(exitDone, []string{"the backfill is paused"}, "backfill", "pause")
+	d.until("both replicas wait with the second revision", func() bool {
+		s := d.overview()
+		return slices.Equal(s.Revisions, []int64{2}) && len(s.Replicas) == 2 && s.Backfill != nil && s.Backfill.Left == 2 && s.Backfill.Paused
+	})
+	d.want(exitDone, []string{"running, revision 2", "backfill   2 documents to be evaluated again, paused"}, "status")
+	var s overview
+	d.json(&s, "status", "status")
+	d.want(exitDone, []string{"the backfill is paused"}, "backfill", "rate", "50")
+	d.want(exitDone, []string{"takes 50 documents a second"}, "backfill", "resume")
+	evaluated := func(revision int64) func() bool {
+		return func() bool {
+			s := d.overview()
+			return slices.Equal(s.Revisions, []int64{revision}) && len(s.Partitions) == 2 && s.Backfill == nil
+		}
+	}
+	d.until("the second revision has evaluated all", evaluated(2))
+	d.caughtUp(2, 2)
+	d.want(exitDone, []string{"Install!"}, "search", "local", "wait")
+	d.want(exitDone, []string{"revision 3 is in force"}, "backfill", "cancel", "--yes")
+	d.until("all is as it was", evaluated(3))
+	d.caughtUp(2, 2)
+	d.write("flow.yaml", string(was))
+	d.json(&done, "apply", "apply", "--yes")
+	if done.Recorded || done.Revision != 3 {
+		d.Errorf("applied what is in force: %+v", done)
+	}
+	list := d.run("revisions", "--json")
+	for line := range strings.Lines(list.out) {
+		if err := d.conforms("revisions", line); err != nil {
+			d.Error(err)
+		}
+	}
+	if n := strings.Count(list.out, "\n"); n != 3 {
+		d.Errorf("%d revisions are listed: %s%s", n, list.out, list.err)
+	}
 	d.wantWhole()
 }

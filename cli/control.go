@@ -122,11 +122,15 @@ func (a *app) missing() (all []string) {
 func (a *app) status(ctx context.Context) control.Status {
 	s := control.Status{Flow: a.flow.Name, Replica: a.replica, Roles: a.roles, Degraded: a.degraded.list(),
 		Counts: a.counts(), Partitions: a.partitions(), Intake: a.intakeStatus(ctx)}
+	if a.revision != nil {
+		s.Revision = a.revision.Revision
+	}
 	if a.processor != nil {
 		m := &a.processor.Metrics
 		s.Transactions = control.Transactions{Committed: m.Commits.Load(), Aborted: m.Aborts.Load()}
 		s.Restore = control.Restore{Remaining: m.RestoreRemaining.Load(), Records: m.RestoredRecords.Load(), Fetches: m.RestoreFetches.Load()}
 		s.Divergences = m.Divergences.Load()
+		s.Backfill = (*control.Backfill)(a.processor.Backfill())
 		for _, f := range a.processor.Standbys() {
 			s.Standbys = append(s.Standbys, control.Standby(f))
 		}

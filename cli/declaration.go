@@ -1,80 +1,160 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
-// checkDeclaration compares the flow file with the declaration that the flow last ran with. A changed one is refused,
-// unless this start re-evaluates; then it is recorded, and the processors evaluate every document again, live changes first.
-func (a *app) checkDeclaration(ctx context.Context) error {
-	if err := a.compareDeclaration(ctx); err != nil {
-		return err
-	}
-	return a.recordDeclaration(ctx)
+// unable is why a process can't run the revision that is in force: another build of Freshet has to.
+type unable struct {
+	revision int64
+	why      string
 }
 
-func (a *app) compareDeclaration(ctx context.Context) error {
-	now := a.flow.Declaration()
-	old, err := a.recordedDeclaration(ctx)
-	if err != nil || old == nil {
+// Error says what has to be done.
+func (e *unable) Error() string {
+	return fmt.Sprintf("revision %d of the flow can't be run by this build: %s; start a build that can, or apply the flow with this one: "+
+		"freshet apply -f FLOW", e.revision, e.why)
+}
+
+// adopt makes this process run the revision that is in force (invariant 10): with its own flow file, where that comes to the same,
+// else from the text that is recorded, under the same overlay. `freshet dev` takes its file over instead, when it prepares.
+func (a *app) adopt(ctx context.Context) error {
+	recorded, err := a.cluster.Recorded(ctx, a.flow.Name)
+	if err != nil || recorded.Declaration == nil {
 		return err
 	}
-	if err := a.renamed(*old); err != nil {
+	a.revision, a.pace = recorded.Declaration, recorded.Backfill
+	body, err := json.Marshal(a.flow.Declaration())
+	if err != nil || a.embedded || bytes.Equal(body, a.revision.Body) {
 		return err
 	}
-	if changed := now.Changed(*old); old.Logic != now.Logic && !a.reevaluate {
-		return usagef("flow %s changed since it last ran: %s; start with --reevaluate to evaluate every document again "+
-			"(only what a change affects is computed; `freshet plan` says how much)", a.flow.Name, strings.Join(changed, ", "))
+	was, err := declarationOf(*a.revision)
+	if err != nil {
+		return err
 	}
-	return nil
+	changes := append(a.flow.Declaration().Changed(was), a.flow.Declaration().ChangedTargets(was)...)
+	if a.revision.Text == nil {
+		if a.flow.Declaration().Logic == was.Logic {
+			return nil
+		}
+		return usagef("flow %s changed since it last ran: %s; an earlier version of Freshet did not keep what it was; to take this flow file over, "+
+			"run: freshet apply -f %s", a.flow.Name, strings.Join(changes, ", "), a.fileName())
+	}
+	f, err := a.loadText(*a.revision)
+	if err != nil {
+		return err
+	}
+	if now := f.Declaration(); now.Logic != was.Logic {
+		return &unable{a.revision.Revision, "here it comes to another logic (" + strings.Join(now.Changed(was), ", ") + ")"}
+	}
+	a.log.Warn("the flow file is not the revision that is in force, which is run; `freshet apply` takes the file over", "flow", a.flow.Name,
+		"revision", a.revision.Revision, "changes", strings.Join(changes, ", "))
+	a.flow = f
+	return a.knowsTargets()
+}
+
+// Is makes it wrong usage of a command, at the start.
+func (e *unable) Is(target error) bool { return target == errUsage }
+
+// loadText reads a recorded flow. Its paths are relative to the directory of the flow file, as they were written.
+func (a *app) loadText(d schemas.Declaration) (*flow.Flow, error) {
+	name := filepath.Join(filepath.Dir(a.flowFile), fmt.Sprintf("%s@%d", a.flow.Name, d.Revision))
+	f, err := flow.LoadText(name, d.Text, a.overlay, a.registry)
+	if err != nil {
+		return nil, &unable{d.Revision, err.Error()}
+	}
+	return f, nil
+}
+
+// fileName is the flow's file, for a command to be typed.
+func (a *app) fileName() string { return cmp.Or(a.flowFile, "FLOW") }
+
+// text is the flow as it is to be recorded: the file, or what a program declares, without an overlay.
+func (a *app) text() ([]byte, error) {
+	if a.flowFile != "" {
+		return os.ReadFile(a.flowFile)
+	}
+	f, err := a.built.Load(".", "", a.registry)
+	if err != nil {
+		return nil, err
+	}
+	return f.YAML(), nil
 }
 
 // renamed refuses a flow file that gives the documents other IDs than they have.
 func (a *app) renamed(old flow.Declaration) error {
 	if names := a.flow.Declaration().Renamed(old); len(names) > 0 {
 		return usagef("flow %s: the ID formula of source %s changed, so that its documents have other IDs; to begin again from the sources, "+
-			"run: freshet reset -f %s", a.flow.Name, strings.Join(names, ", "), cmp.Or(a.flowFile, "FLOW"))
+			"run: freshet reset -f %s", a.flow.Name, strings.Join(names, ", "), a.fileName())
 	}
 	return nil
 }
 
-// recordedDeclaration is what the flow last ran with; nil when it has not run.
-func (a *app) recordedDeclaration(ctx context.Context) (*flow.Declaration, error) {
-	recorded, err := a.cluster.Declaration(ctx, a.flow.Name)
-	if err != nil || recorded == nil {
-		return nil, err
+func declarationOf(d schemas.Declaration) (old flow.Declaration, err error) {
+	if err = json.Unmarshal(d.Body, &old); err != nil {
+		err = fmt.Errorf("read revision %d of the flow: %w", d.Revision, err)
 	}
-	var old flow.Declaration
-	if err := json.Unmarshal(recorded.Body, &old); err != nil {
-		return nil, fmt.Errorf("read the recorded declaration of flow %s: %w", a.flow.Name, err)
-	}
-	return &old, nil
+	return old, err
 }
 
-// recordDeclaration records what the flow file declares, unless that is recorded already.
-func (a *app) recordDeclaration(ctx context.Context) error {
-	recorded, err := a.cluster.Declaration(ctx, a.flow.Name)
-	if err != nil {
-		return err
+// declare records the flow file as the revision in force where none is, and under `freshet dev` where it says something else.
+func (a *app) declare(ctx context.Context) error {
+	if a.revision != nil {
+		if !a.embedded {
+			return nil
+		}
+		old, err := declarationOf(*a.revision)
+		if err == nil {
+			err = a.renamed(old)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	revision := int64(1)
-	if recorded != nil {
-		revision = recorded.Revision + 1
-	}
+	return a.record(ctx, a.revision)
+}
+
+// record makes the flow file the revision after the one before, unless it is that one.
+func (a *app) record(ctx context.Context, before *schemas.Declaration) error {
 	body, err := json.Marshal(a.flow.Declaration())
 	if err != nil {
 		return err
 	}
-	if recorded != nil && string(body) == string(recorded.Body) {
-		return nil
+	text, err := a.text()
+	if err != nil {
+		return err
 	}
-	return a.cluster.SetDeclaration(ctx, a.flow.Name, schemas.Declaration{Revision: revision, Created: time.Now().UnixNano(), Body: body})
+	d := schemas.Declaration{Revision: 1, Created: time.Now().UnixNano(), Body: body, Text: text}
+	if before != nil {
+		if d.Revision = before.Revision + 1; bytes.Equal(body, before.Body) {
+			return nil
+		}
+	}
+	a.revision = &d
+	return a.cluster.Record(ctx, a.flow.Name, d)
+}
+
+// recorded is the revision in force; an error when the flow has not run.
+func (a *app) recorded(ctx context.Context) (kafka.Recorded, flow.Declaration, error) {
+	r, err := a.cluster.Recorded(ctx, a.flow.Name)
+	if err == nil && r.Declaration == nil {
+		err = usagef("flow %s has not run yet", a.flow.Name)
+	}
+	if err != nil {
+		return r, flow.Declaration{}, err
+	}
+	d, err := declarationOf(*r.Declaration)
+	return r, d, err
 }

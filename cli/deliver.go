@@ -112,9 +112,9 @@ func (a *app) openSink(ctx context.Context, t flow.Target) (stream.Sink, error) 
 
 // recreate replaces tables of the target's own making whose declaration changed; their rows come from the rows topic.
 func (a *app) recreate(ctx context.Context, t flow.Target, sink stream.Sink, changed []string) error {
-	if !a.reevaluate {
-		return usagef("target %s: the declaration of its table %s changed; start with --reevaluate to build it anew from the rows topic",
-			t.Name, strings.Join(changed, ", "))
+	if !a.before { // it may be of a flow of this name on another cluster
+		return usagef("target %s: its table %s is of another declaration of this flow, which is not recorded here; drop the table, or give the "+
+			"target another", t.Name, strings.Join(changed, ", "))
 	}
 	a.log.Warn("tables whose declaration changed are built anew from the rows topic", "target", t.Name, "tables", changed)
 	return sink.Recreate(ctx, changed)

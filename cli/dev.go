@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream/engine"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
@@ -30,7 +31,7 @@ func newDev(c *common) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with --once: print one JSON object")
 	cmd.Flags().StringSliceVar(&o.targets, "targets", nil, "only these targets")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o.embedded, o.reevaluate, o.roles = true, true, []string{"all"}
+		o.embedded, o.roles = true, []string{"all"}
 		return runFlow(cmd.Context(), o, once, asJSON, cmd.OutOrStdout())
 	}
 	return cmd
@@ -42,13 +43,14 @@ func newRun(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run -f FLOW",
 		Short: "Run one replica of a flow on a Kafka cluster",
-		Args:  cobra.NoArgs,
+		Long: "Run one replica of a flow on a Kafka cluster. The first start records the flow file; from then on all replicas run the revision that " +
+			"is recorded, whatever their files say, until `freshet apply` records another, which they take over within seconds.",
+		Args: cobra.NoArgs,
 	}
 	o := c.flowFlags(cmd)
 	o.listenFlag(cmd)
 	cmd.Flags().StringSliceVar(&o.roles, "role", []string{"all"}, "what this process does: watch, intake, process, sinks, sink:NAME, all")
 	cmd.Flags().IntVar(&o.replica, "replica", 0, "ordinal of this replica; each running one needs its own")
-	cmd.Flags().BoolVar(&o.reevaluate, "reevaluate", false, "take over a changed flow: evaluate every document again, live changes first")
 	cmd.Flags().BoolVar(&once, "once", false, "leave when nothing is pending and every target has caught up")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with --once: print one JSON object")
 	cmd.Flags().StringSliceVar(&o.targets, "targets", nil, "only these targets")
@@ -60,12 +62,7 @@ func newRun(c *common) *cobra.Command {
 
 func runFlow(ctx context.Context, o *options, once, asJSON bool, out io.Writer) error {
 	began := time.Now()
-	a, err := newApp(*o)
-	if err != nil {
-		return err
-	}
-	a.warn()
-	report, err := a.serve(ctx, once)
+	report, err := serveRevisions(ctx, *o, once)
 	if err != nil || !once || ctx.Err() != nil {
 		return err
 	}
@@ -77,6 +74,66 @@ func runFlow(ctx context.Context, o *options, once, asJSON bool, out io.Writer) 
 	}
 	if err == nil && report.Quarantined > 0 {
 		return &exit{code: exitQuarantined}
+	}
+	return err
+}
+
+// serveRevisions runs the revision of the flow that is in force, and the next one when another is.
+func serveRevisions(ctx context.Context, o options, once bool) (r Report, err error) {
+	for took := false; ; took = true {
+		a, err := newApp(o)
+		if err != nil {
+			return r, err
+		}
+		if !took {
+			a.warn()
+		}
+		r, err = a.serve(ctx, once)
+		var outdated *kafka.Outdated
+		var other *unable
+		switch {
+		case ctx.Err() != nil:
+			return r, nil
+		case errors.As(err, &outdated):
+			o.log.Warn("another revision of the flow is in force; it is taken over", "flow", a.flow.Name, "ran", outdated.Runs, "revision", outdated.Found)
+		case took && errors.As(err, &other):
+			if err := yielding(ctx, o, other); err != nil || ctx.Err() != nil {
+				return r, err
+			}
+		default:
+			return r, err
+		}
+	}
+}
+
+// yielding waits, without a part in the flow's work, until a revision is in force that may be run here. Its status says why it yields.
+func yielding(ctx context.Context, o options, why *unable) error {
+	o.log.Error("this replica yields to others until it can run the flow again", "error", why)
+	o.roles = nil
+	a, err := newApp(o)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	a.degraded.why = map[string]string{"revision": why.Error()}
+	if err := a.listenControl(); err != nil {
+		return err
+	}
+	if err := a.connect(ctx); err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	if err := a.serveControl(serving); err != nil {
+		return err
+	}
+	recorded, err := a.cluster.Recorded(ctx, a.flow.Name)
+	if err != nil || recorded.Declaration == nil || recorded.Declaration.Revision != why.revision {
+		return err
+	}
+	err = a.cluster.Follow(ctx, a.flow.Name, *recorded.Declaration, func(schemas.Backfill) {})
+	if outdated := (*kafka.Outdated)(nil); errors.As(err, &outdated) {
+		return nil
 	}
 	return err
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/engine"
@@ -86,14 +85,14 @@ func (a *app) plan(ctx context.Context) (p planned, err error) {
 	if err := a.reachTopics(ctx); err != nil {
 		return p, err
 	}
-	old, err := a.lastDeclaration(ctx)
+	_, old, err := a.recorded(ctx)
 	if err != nil {
 		return p, err
 	}
-	if err := a.renamed(*old); err != nil {
+	if err := a.renamed(old); err != nil {
 		return p, err
 	}
-	p = planned{Flow: a.flow.Name, Changes: append([]string{}, a.flow.Declaration().Changed(*old)...), Targets: a.flow.Declaration().ChangedTargets(*old),
+	p = planned{Flow: a.flow.Name, Changes: append([]string{}, a.flow.Declaration().Changed(old)...), Targets: a.flow.Declaration().ChangedTargets(old),
 		Nodes: map[string]plannedNode{}, Tables: map[string]plannedTable{}}
 	f, err := a.foresee(ctx)
 	if err != nil {
@@ -107,22 +106,6 @@ func (a *app) plan(ctx context.Context) (p planned, err error) {
 		p.Tables[name] = plannedTable(t)
 	}
 	return p, nil
-}
-
-// lastDeclaration is what the flow last ran with.
-func (a *app) lastDeclaration(ctx context.Context) (*flow.Declaration, error) {
-	ran, err := a.cluster.HasRun(ctx, a.flow.Name)
-	if err != nil {
-		return nil, err
-	}
-	var old *flow.Declaration
-	if ran {
-		old, err = a.recordedDeclaration(ctx)
-	}
-	if err == nil && old == nil {
-		err = usagef("flow %s has not run yet", a.flow.Name)
-	}
-	return old, err
 }
 
 // foresee reads the flow's state, and evaluates its documents without calling a model.

@@ -91,7 +91,11 @@ func (a *app) reset(ctx context.Context) (done resetDone, err error) {
 	if err != nil {
 		return done, err
 	}
-	if err := a.recordDeclaration(ctx); err != nil { // what begins again is what the file says now
+	recorded, err := a.cluster.Recorded(ctx, a.flow.Name)
+	if err == nil {
+		err = a.record(ctx, recorded.Declaration) // what begins again is what the file says now
+	}
+	if err != nil {
 		return done, err
 	}
 	// State that a crash leaves here belongs to a changelog that is gone: the next start wipes it.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,6 +69,8 @@ func (a *app) printStatus(ctx context.Context, out io.Writer, asJSON, clear bool
 type overview struct {
 	Flow        string              `json:"flow"`
 	Running     bool                `json:"running"`
+	Revisions   []int64             `json:"revisions"`          // that replicas run, in order; several while one takes over
+	Backfill    *control.Backfill   `json:"backfill,omitempty"` // over all replicas, while documents wait for re-evaluation
 	Replicas    []control.Status    `json:"replicas"`
 	Unreachable []string            `json:"unreachable,omitempty"` // replicas that can't be asked from here
 	Partitions  []control.Partition `json:"partitions"`
@@ -88,7 +91,7 @@ type targetOverview struct {
 }
 
 func (o *overview) gather(ctx context.Context, a *app, running []*control.Client, local localStores) error {
-	o.Partitions, o.Degraded = []control.Partition{}, []string{}
+	o.Partitions, o.Degraded, o.Revisions = []control.Partition{}, []string{}, []int64{}
 	for _, c := range running {
 		s, err := c.Status(ctx)
 		if err != nil {
@@ -98,6 +101,10 @@ func (o *overview) gather(ctx context.Context, a *app, running []*control.Client
 		o.Partitions = append(o.Partitions, s.Partitions...)
 		o.Degraded = append(o.Degraded, s.Degraded...)
 		o.SourceLag = plus(o.SourceLag, s.SourceLag)
+		o.Backfill = together(o.Backfill, s.Backfill)
+		if s.Revision > 0 && !slices.Contains(o.Revisions, s.Revision) {
+			o.Revisions = append(o.Revisions, s.Revision)
+		}
 		if s.Intake != nil {
 			o.IntakeLag = plus(o.IntakeLag, s.Intake.Lag)
 		}
@@ -108,9 +115,19 @@ func (o *overview) gather(ctx context.Context, a *app, running []*control.Client
 	if err := o.addLocal(local); err != nil {
 		return err
 	}
+	slices.Sort(o.Revisions)
 	slices.SortFunc(o.Partitions, func(x, y control.Partition) int { return int(x.Partition - y.Partition) })
 	o.Totals = control.Sum(o.Partitions)
 	return nil
+}
+
+// together adds one replica's part of the backfill to that of others; it takes as long as the slowest.
+func together(a, b *control.Backfill) *control.Backfill {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return &control.Backfill{Left: a.Left + b.Left, Paused: a.Paused || b.Paused, Rate: max(a.Rate, b.Rate),
+		PerSecond: a.PerSecond + b.PerSecond, Seconds: max(a.Seconds, b.Seconds)}
 }
 
 // addLocal adds what the states on this machine say.
@@ -170,7 +187,7 @@ func plus(a, b *int64) *int64 {
 
 func (o *overview) print(out io.Writer) {
 	if o.Running {
-		fmt.Fprintf(out, "flow %s: %d running\n", o.Flow, len(o.Replicas))
+		fmt.Fprintf(out, "flow %s: %d running%s\n", o.Flow, len(o.Replicas), revisionsText(o.Revisions))
 	} else if len(o.Partitions) > 0 {
 		fmt.Fprintf(out, "flow %s: nothing runs; this is the state on this machine\n", o.Flow)
 	} else {
@@ -196,6 +213,9 @@ func (o *overview) print(out io.Writer) {
 			fmt.Fprintf(out, "  partition  %d: %s%s\n", p.Partition, p.State, waiting(p))
 		}
 	}
+	if o.Backfill != nil {
+		fmt.Fprintf(out, "  backfill   %s\n", backfillText(*o.Backfill))
+	}
 	for _, r := range o.Replicas {
 		for _, s := range r.Standbys {
 			if s.Warming {
@@ -206,6 +226,17 @@ func (o *overview) print(out io.Writer) {
 	for _, d := range o.Degraded {
 		fmt.Fprintf(out, "  degraded   %s\n", d)
 	}
+}
+
+// revisionsText says which revisions run.
+func revisionsText(all []int64) string {
+	switch len(all) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf(", revision %d", all[0])
+	}
+	return fmt.Sprintf(", revisions %v: another one is being taken over", all)
 }
 
 func (t targetOverview) text(running bool) string {
@@ -221,6 +252,21 @@ func (t targetOverview) text(running bool) string {
 	}
 	if t.Rebuilding {
 		text += ", being rebuilt"
+	}
+	return text
+}
+
+// backfillText says how the backfill goes.
+func backfillText(b control.Backfill) string {
+	text := fmt.Sprintf("%d documents to be evaluated again", b.Left)
+	switch {
+	case b.Paused:
+		return text + ", paused"
+	case b.PerSecond > 0:
+		text += fmt.Sprintf(", %.3g a second, %s left", b.PerSecond, time.Duration(b.Seconds*1e9).Round(time.Second))
+	}
+	if b.Rate > 0 {
+		text += fmt.Sprintf(", no more than %g a second", b.Rate)
 	}
 	return text
 }

@@ -221,16 +221,19 @@ func (a *app) reachTopics(ctx context.Context) error {
 	return asUsage(a.connect(ctx))
 }
 
-// reachRows is reachTopics, and refuses a flow file that says something else than the flow last ran with.
+// reachRows is reachTopics, for the revision that is in force.
 func (a *app) reachRows(ctx context.Context) error {
 	if err := a.reachTopics(ctx); err != nil {
 		return err
 	}
-	var err error
+	err := a.adopt(ctx)
+	if err != nil {
+		return err
+	}
 	if a.topics, err = a.cluster.EnsureTopics(ctx, a.flow.Name, a.kafkaSource()); err != nil {
 		return asUsage(err)
 	}
-	return a.compareDeclaration(ctx)
+	return nil
 }
 
 // verification opens the target, and a ledger in a directory that goes away with done.

@@ -6,6 +6,7 @@ import "github.com/freshet-dev/freshet/stream/engine"
 type Status struct {
 	Flow         string        `json:"flow"`
 	Replica      int           `json:"replica"`
+	Revision     int64         `json:"revision"` // of the flow, that it runs; 0: none, see Degraded
 	Roles        []string      `json:"roles"`
 	Partitions   []Partition   `json:"partitions"`         // that it processes, in order
 	Standbys     []Standby     `json:"standbys,omitempty"` // partitions of others whose state it follows, in order
@@ -15,6 +16,7 @@ type Status struct {
 	Degraded     []string      `json:"degraded"`           // what does not work now, in words
 	Counts       engine.Counts `json:"counts"`             // since the process started
 	Transactions Transactions  `json:"transactions"`
+	Backfill     *Backfill     `json:"backfill,omitempty"` // while documents wait for re-evaluation
 	Restore      Restore       `json:"restore"`
 	Divergences  int64         `json:"state_divergences"` // must be 0
 }
@@ -30,6 +32,15 @@ type Partition struct {
 	Busy      bool         `json:"busy,omitempty"`    // evaluations run or wait
 	// Restore is there while the partition's changelog is being read.
 	Restore *PartitionRestore `json:"restore,omitempty"`
+}
+
+// Backfill says how the evaluation of documents that a changed flow affects goes.
+type Backfill struct {
+	Left      int     `json:"left"` // documents of this process's partitions
+	Paused    bool    `json:"paused,omitempty"`
+	Rate      float64 `json:"rate,omitempty"`              // documents a second that are asked for, over all replicas; 0: as fast as it goes
+	PerSecond float64 `json:"per_second,omitempty"`        // of this process, as measured; 0: not known yet
+	Seconds   float64 `json:"seconds_remaining,omitempty"` // at that speed; 0: not known
 }
 
 // PartitionRestore says how far the restore of one partition is.

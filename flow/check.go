@@ -84,11 +84,7 @@ func Load(path, overlay string, r *Registry) (*Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	over, err := readOverlay(overlay)
-	if err != nil {
-		return nil, err
-	}
-	return check(path, src, overlay, over, r)
+	return LoadText(path, src, overlay, r)
 }
 
 // readOverlay reads an overlay; nothing for "".
@@ -110,6 +106,16 @@ func readFile(path string) ([]byte, error) {
 // Parse checks a flow from memory. name stands for the file's path in faults and for finding paths in settings. Faults are
 // a *Faults.
 func Parse(name string, src []byte, r *Registry) (*Flow, error) { return check(name, src, "", nil, r) }
+
+// LoadText checks a flow from memory, and merges an overlay's file into it when overlay isn't "". Name and faults are as Parse and
+// Load have them.
+func LoadText(name string, src []byte, overlay string, r *Registry) (*Flow, error) {
+	over, err := readOverlay(overlay)
+	if err != nil {
+		return nil, err
+	}
+	return check(name, src, overlay, over, r)
+}
 
 func check(path string, src []byte, overlay string, over []byte, r *Registry) (*Flow, error) {
 	c := newChecker(filepath.Dir(path), r)

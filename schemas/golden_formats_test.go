@@ -20,10 +20,11 @@ var formats = map[string][]string{
 	"EncodeDelete":      {"delete.txt"},
 	"RowKey":            {"row.key"},
 	"JSON":              {"lineage.json"}, // Lineage.JSON
-	"EncodeProgress":    {"progress.cbor"},
+	"EncodeProgress":    {"progress.cbor", "progress-declared.cbor"},
 	"EncodeCommit":      {"commit.txt"},
 	"EncodeGeneration":  {"generation.cbor"},
-	"EncodeDeclaration": {"declaration.cbor"},
+	"EncodeDeclaration": {"declaration.cbor", "declaration-text.cbor"},
+	"EncodeBackfill":    {"backfill.cbor"},
 	"EncodeTopics":      {"topics.cbor"},
 	"EncodeMark":        {"mark.txt"},
 	"EncodeFile":        {"file.txt", "file-delete.txt", "file-refused.txt"},

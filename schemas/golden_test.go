@@ -55,10 +55,13 @@ func TestGoldenRow(t *testing.T) {
 func TestGoldenProgress(t *testing.T) {
 	want := schemas.Progress{Generation: 2, Revision: stream.FingerprintBytes([]byte("logic")), Input: map[string]int64{"shop.public.docs": 43},
 		Watermark: 1795342363624347000, Counts: schemas.Counts{Applied: 1, Noop: 2, Superseded: 3, Pending: 4, Quarantined: 5, Other: 6}, Reevaluated: true}
-	r := ok(schemas.EncodeProgress(want))
-	r.Value = golden(t, "progress.cbor", r.Value)
-	if got, err := schemas.DecodeProgress(&r); err != nil || !reflect.DeepEqual(got, want) || !schemas.IsProgress(&r) {
-		t.Errorf("%+v %v", got, err)
+	for revision, file := range []string{"progress.cbor", "progress-declared.cbor"} {
+		want.Declared = int64(revision)
+		r := ok(schemas.EncodeProgress(want))
+		r.Value = golden(t, file, r.Value)
+		if got, err := schemas.DecodeProgress(&r); err != nil || !reflect.DeepEqual(got, want) || !schemas.IsProgress(&r) {
+			t.Errorf("%+v %v", got, err)
+		}
 	}
 }
 
@@ -80,9 +83,25 @@ func TestGoldenMeta(t *testing.T) {
 	if got, err := schemas.DecodeMeta(&r); err != nil || !reflect.DeepEqual(got, schemas.Meta{Generation: &generation}) {
 		t.Errorf("%+v %v", got, err)
 	}
-	r = ok(schemas.EncodeDeclaration(declaration))
-	r.Value = golden(t, "declaration.cbor", r.Value)
-	if got, err := schemas.DecodeMeta(&r); err != nil || !reflect.DeepEqual(got, schemas.Meta{Declaration: &declaration}) {
+	both := ok(schemas.EncodeDeclaration(declaration))
+	past, present := both[0], both[1]
+	present.Value = golden(t, "declaration.cbor", present.Value)
+	if got, err := schemas.DecodeMeta(&present); err != nil || !reflect.DeepEqual(got, schemas.Meta{Declaration: &declaration}) {
+		t.Errorf("%+v %v", got, err)
+	}
+	if got, err := schemas.DecodeMeta(&past); err != nil || string(past.Key) != "declaration/5" || !reflect.DeepEqual(got, schemas.Meta{Past: &declaration}) {
+		t.Errorf("%s: %+v %v", past.Key, got, err)
+	}
+	declaration.Text = []byte("flow: handbook")
+	present = ok(schemas.EncodeDeclaration(declaration))[1]
+	present.Value = golden(t, "declaration-text.cbor", present.Value)
+	if got, err := schemas.DecodeMeta(&present); err != nil || !reflect.DeepEqual(got, schemas.Meta{Declaration: &declaration}) {
+		t.Errorf("%+v %v", got, err)
+	}
+	backfill := schemas.Backfill{Paused: true, Rate: 2.5}
+	r = ok(schemas.EncodeBackfill(backfill))
+	r.Value = golden(t, "backfill.cbor", r.Value)
+	if got, err := schemas.DecodeMeta(&r); err != nil || !reflect.DeepEqual(got, schemas.Meta{Backfill: &backfill}) {
 		t.Errorf("%+v %v", got, err)
 	}
 	r = ok(schemas.EncodeTopics(topics))

@@ -2,6 +2,8 @@ package schemas
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -11,7 +13,11 @@ const (
 	GenerationKey  = "generation"
 	DeclarationKey = "declaration"
 	TopicsKey      = "topics"
+	BackfillKey    = "backfill"
 )
+
+// pastKey begins the key of each revision's own record, which stays when newer ones come; its number follows.
+const pastKey = "declaration/"
 
 const metaFormat = 1
 
@@ -24,11 +30,18 @@ type Generation struct {
 	IntakeEnds map[string]map[int32]int64
 }
 
-// Declaration is the record of a flow's present declaration.
+// Declaration is the record of a flow's declaration at one revision. It is kept under two keys: the present one, and its own.
 type Declaration struct {
 	Revision int64
 	Created  int64  // wall clock, ns since 1970
-	Body     []byte // the declaration, in a form that package flow knows
+	Body     []byte // what it comes to, in a form that package flow knows
+	Text     []byte // the flow file, without an overlay; nil in records of versions that did not keep it
+}
+
+// Backfill is the record of how fast documents that a revision changed are to be evaluated again. None: as fast as it goes.
+type Backfill struct {
+	Paused bool
+	Rate   float64 // documents a second, over all replicas; 0: as fast as it goes
 }
 
 // Topics is the record of which topics a generation of a flow works on. Kafka gives a topic that is deleted and created
@@ -48,7 +61,9 @@ type Topic struct {
 type Meta struct {
 	Generation  *Generation
 	Declaration *Declaration
+	Past        *Declaration // of the revision's own record
 	Topics      *Topics
+	Backfill    *Backfill
 }
 
 type generationWire struct {
@@ -65,6 +80,13 @@ type declarationWire struct {
 	Revision int64  `cbor:"1,keyasint"`
 	Created  int64  `cbor:"2,keyasint"`
 	Body     []byte `cbor:"3,keyasint"`
+	Text     []byte `cbor:"4,keyasint,omitempty"`
+}
+
+type backfillWire struct {
+	Format int     `cbor:"0,keyasint"`
+	Paused bool    `cbor:"1,keyasint,omitempty"`
+	Rate   float64 `cbor:"2,keyasint,omitempty"`
 }
 
 type topicsWire struct {
@@ -83,9 +105,20 @@ func EncodeGeneration(g Generation) (stream.Record, error) {
 	return metaRecord(GenerationKey, generationWire{metaFormat, g.Generation, g.Created, g.ResetEnds, g.IntakeEnds})
 }
 
-// EncodeDeclaration returns the record, without a topic.
-func EncodeDeclaration(d Declaration) (stream.Record, error) {
-	return metaRecord(DeclarationKey, declarationWire{metaFormat, d.Revision, d.Created, d.Body})
+// EncodeDeclaration returns the two records, without a topic: the revision's own, and that of the present declaration.
+func EncodeDeclaration(d Declaration) ([]stream.Record, error) {
+	wire := declarationWire{metaFormat, d.Revision, d.Created, d.Body, d.Text}
+	past, err := metaRecord(pastKey+strconv.FormatInt(d.Revision, 10), wire)
+	if err != nil {
+		return nil, err
+	}
+	present, err := metaRecord(DeclarationKey, wire)
+	return []stream.Record{past, present}, err
+}
+
+// EncodeBackfill returns the record, without a topic.
+func EncodeBackfill(b Backfill) (stream.Record, error) {
+	return metaRecord(BackfillKey, backfillWire{metaFormat, b.Paused, b.Rate})
 }
 
 // EncodeTopics returns the record, without a topic.
@@ -108,20 +141,32 @@ func metaRecord(key string, wire any) (stream.Record, error) {
 // DecodeMeta reads a record of the meta topic. An unknown format is an error of kind Usage.
 func DecodeMeta(r *stream.Record) (Meta, error) {
 	op := fmt.Sprintf("read meta record %s[%d]@%d", r.Topic, r.Partition, r.Offset)
-	switch string(r.Key) {
-	case GenerationKey:
+	key := string(r.Key)
+	past := strings.HasPrefix(key, pastKey)
+	switch {
+	case key == GenerationKey:
 		var w generationWire
 		if err := decodeFormat(r.Value, &w, op, metaFormat); err != nil {
 			return Meta{}, err
 		}
 		return Meta{Generation: &Generation{w.Generation, w.Created, w.ResetEnds, w.IntakeEnds}}, nil
-	case DeclarationKey:
+	case key == DeclarationKey, past:
 		var w declarationWire
 		if err := decodeFormat(r.Value, &w, op, metaFormat); err != nil {
 			return Meta{}, err
 		}
-		return Meta{Declaration: &Declaration{w.Revision, w.Created, w.Body}}, nil
-	case TopicsKey:
+		d := &Declaration{w.Revision, w.Created, w.Body, w.Text}
+		if past {
+			return Meta{Past: d}, nil
+		}
+		return Meta{Declaration: d}, nil
+	case key == BackfillKey:
+		var w backfillWire
+		if err := decodeFormat(r.Value, &w, op, metaFormat); err != nil {
+			return Meta{}, err
+		}
+		return Meta{Backfill: &Backfill{w.Paused, w.Rate}}, nil
+	case key == TopicsKey:
 		var w topicsWire
 		if err := decodeFormat(r.Value, &w, op, metaFormat); err != nil {
 			return Meta{}, err

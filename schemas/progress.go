@@ -20,7 +20,8 @@ type Progress struct {
 	Input       map[string]int64   // next offset to read of this partition, by source topic
 	Watermark   int64              // source time, ns since 1970, up to which changes were taken in; 0: unknown
 	Counts      Counts
-	Reevaluated bool // every document of the partition was evaluated by this revision
+	Reevaluated bool  // every document of the partition was evaluated by this revision
+	Declared    int64 // number of the revision that the writer ran; 0: unknown
 }
 
 // Counts are the changes of a partition since its first, each in exactly one of these (Invariant 8).
@@ -42,12 +43,13 @@ type progressWire struct {
 	Watermark   int64              `cbor:"4,keyasint,omitempty"`
 	Counts      Counts             `cbor:"5,keyasint"`
 	Reevaluated bool               `cbor:"6,keyasint,omitempty"`
+	Declared    int64              `cbor:"7,keyasint,omitempty"`
 }
 
 // EncodeProgress returns the record, without topic and partition.
 func EncodeProgress(p Progress) (stream.Record, error) {
 	value, err := stream.Marshal(progressWire{Format: progressFormat, Generation: p.Generation, Revision: p.Revision,
-		Input: p.Input, Watermark: p.Watermark, Counts: p.Counts, Reevaluated: p.Reevaluated})
+		Input: p.Input, Watermark: p.Watermark, Counts: p.Counts, Reevaluated: p.Reevaluated, Declared: p.Declared})
 	if err != nil {
 		return stream.Record{}, &stream.Error{Op: "encode progress", Err: err}
 	}
@@ -68,7 +70,7 @@ func DecodeProgress(r *stream.Record) (Progress, error) {
 		return Progress{}, err
 	}
 	return Progress{Generation: w.Generation, Revision: w.Revision, Input: w.Input, Watermark: w.Watermark, Counts: w.Counts,
-		Reevaluated: w.Reevaluated}, nil
+		Reevaluated: w.Reevaluated, Declared: w.Declared}, nil
 }
 
 // decodeFormat reads a CBOR map whose key 0 is its format, a number up to newest.

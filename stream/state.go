@@ -13,5 +13,6 @@ type Checkpoint struct {
 	Input      int64       `cbor:"4,keyasint"` // next source offset
 	Generation int64       `cbor:"5,keyasint"`
 	Revision   Fingerprint `cbor:"6,keyasint"`
-	Clock      int64       `cbor:"7,keyasint"` // wall clock when applied, ns since 1970 UTC
+	Clock      int64       `cbor:"7,keyasint"`           // wall clock when applied, ns since 1970 UTC
+	Declared   int64       `cbor:"8,keyasint,omitempty"` // number of the revision that the progress record's writer ran; 0: unknown
 }

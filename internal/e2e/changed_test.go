@@ -90,32 +90,63 @@ func TestEndPointChanges(t *testing.T) {
 	}
 }
 
-// TestRunRefusesChange holds point 7: `run` refuses a changed flow with exit code 2 and the names of what changed, unless
-// it is told to evaluate again.
-func TestRunRefusesChange(t *testing.T) {
+// TestRunRunsWhatIsRecorded: `run` goes on with the revision in force whatever its file says, until `apply` makes the file the next one; an
+// earlier revision that is applied again finds its results.
+func TestRunRunsWhatIsRecorded(t *testing.T) {
 	broker := testenv.SharedKafka(t)
 	flow := strings.Replace(pageFlow, "flow: pages\nkafka: {", fmt.Sprintf("flow: %s\nkafka: { brokers: [%q],",
 		strings.ReplaceAll(testenv.Name(t), "_", "-"), broker.Addr()), 1)
 	p := newProject(t, flow).pages()
+	p.command("apply", "--yes").complains(2, "has not run yet")
 	p.runOnce()
 	before := p.rows("chunks")
 
-	changed := strings.NewReplacer("max_tokens: 32", "max_tokens: 16", "text: chunk.text", "text: chunk.text, title: parsed.title").Replace(flow)
-	p.write("flow.yaml", changed)
-	p.run("--once").complains(2, "chunks", "--reevaluate")
+	changes := strings.NewReplacer("max_tokens: 32", "max_tokens: 16", "text: chunk.text", "text: chunk.text, title: parsed.title")
+	p.write("flow.yaml", changes.Replace(flow))
+	r := p.run("--once", "--json")
+	if report := r.reports(0); report.Documents != 0 || !strings.Contains(r.stderr.String(), "freshet apply") {
+		t.Errorf("a changed file that was not applied: %+v\n%s", report, r.stderr.String())
+	}
 	same(t, "chunks", p.rows("chunks"), before)
-	p.write("flow.yaml", strings.Replace(flow, `"\n" + chunk.text`, `chunk.text`, 1))
-	p.run("--once").complains(2, "node input", "--reevaluate")
-
-	p.write("flow.yaml", changed)
-	p.runOnce("--reevaluate")
+	asked := p.command("apply")
+	if asked.exits(2); !strings.Contains(asked.stderr.String(), "node chunks changed") || !strings.Contains(asked.stderr.String(), "nothing was done") {
+		t.Errorf("apply asked: %s", asked.stderr.String())
+	}
+	plan := p.plans()
+	p.apply(2)
+	p.apply(2)
+	p.foretold(plan, p.runOnce())
 	q := p.fresh()
-	q.write("flow.yaml", strings.NewReplacer("max_tokens: 32", "max_tokens: 16", "text: chunk.text", "text: chunk.text, title: parsed.title").Replace(pageFlow))
+	q.write("flow.yaml", changes.Replace(pageFlow))
 	q.devOnce()
 	for _, table := range tables {
 		same(t, table, p.rows(table), q.rows(table))
 	}
 	if r := p.runOnce(); r.Documents != 0 {
 		t.Errorf("once it was taken over, the flow is no longer a changed one: %+v", r)
+	}
+
+	p.apply(3, "--revision=1")
+	if r := p.runOnce(); r.Documents != 3 || r.Nodes["vector"].Computed != 0 {
+		t.Errorf("back at the first revision: %+v", r)
+	}
+	same(t, "chunks", p.rows("chunks"), before)
+	p.command("apply", "--yes", "--revision=9").complains(2, "no record of revision 9")
+	list := p.command("revisions")
+	list.exits(0)
+	if text := list.stdout.String(); !strings.Contains(text, "node chunks changed") || strings.Count(text, "logic") != 3 {
+		t.Errorf("the list of revisions: %s", text)
+	}
+	if first := p.command("revisions", "1"); first.reads() != flow {
+		t.Errorf("revision 1 is not the first flow file:\n%s", first.stdout.String())
+	}
+}
+
+// apply makes the flow file, or what args say, the revision of this number.
+func (p *project) apply(revision int64, args ...string) {
+	p.t.Helper()
+	c := p.command("apply", append(args, "--yes")...)
+	if text := c.reads(); !strings.Contains(text, fmt.Sprintf("revision %d is in force", revision)) {
+		p.t.Errorf("apply said: %s", text)
 	}
 }

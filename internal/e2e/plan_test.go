@@ -87,7 +87,8 @@ func TestPlanTwoModels(t *testing.T) {
 	if n := len(m.taken()); n != 0 {
 		t.Errorf("planning sent %d inputs to the model", n)
 	}
-	p.foretold(plan, p.runOnce("--reevaluate"))
+	p.apply(2)
+	p.foretold(plan, p.runOnce())
 	planned := plan.Nodes["vector"].Computed + plan.Nodes["again"].Computed
 	if n := len(m.taken()); n != planned || n == 0 {
 		t.Errorf("%d inputs were sent to the model, %d planned", n, planned)

@@ -155,6 +155,13 @@ func (p *process) exits(code int) {
 	}
 }
 
+// reads waits until the process ended well, and returns what it printed.
+func (p *process) reads() string {
+	p.t.Helper()
+	p.exits(0)
+	return p.stdout.String()
+}
+
 // complains checks that the process ended with a code and exactly one line that holds all the words.
 func (p *process) complains(code int, words ...string) {
 	p.t.Helper()

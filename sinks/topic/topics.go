@@ -184,7 +184,7 @@ func (s *Sink) grow(ctx context.Context, partitions int32) error {
 		d := found[topic]
 		switch {
 		case !d.exists:
-			return stream.Errorf(stream.Usage, s.op("write to"), "topic %s is gone; start the flow again with --reevaluate to build it anew", topic)
+			return stream.Errorf(stream.Usage, s.op("write to"), "topic %s is gone; start the flow again to build it anew", topic)
 		case d.partitions >= partitions:
 			continue
 		}

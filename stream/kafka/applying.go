@@ -100,5 +100,5 @@ func (p *Processor) settle() error {
 func (p *Processor) applyOne(w *written) error {
 	return w.owned.store.Apply(w.out.Entries, stream.Checkpoint{
 		TopicID: p.c.Topics.ChangelogID, Applied: w.progress.Offset, Format: engine.FormatVersion, Input: w.next,
-		Generation: p.c.Topics.Generation.Generation, Revision: w.revision, Clock: p.c.Engine.Now()})
+		Generation: p.c.Topics.Generation.Generation, Revision: w.revision, Clock: p.c.Engine.Now(), Declared: p.c.Revision})
 }

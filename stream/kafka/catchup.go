@@ -172,7 +172,7 @@ func (c *catching) take(r *kgo.Record) error {
 		// What was deleted after this record stays visible from its time on, not from that of reading it.
 		c.last = stream.Checkpoint{TopicID: c.p.c.Topics.ChangelogID, Applied: r.Offset, Format: engine.FormatVersion,
 			Input: progress.Input[c.p.c.Topics.Source], Generation: progress.Generation, Revision: progress.Revision,
-			Clock: min(r.Timestamp.UnixNano(), c.p.c.Engine.Now())}
+			Clock: min(r.Timestamp.UnixNano(), c.p.c.Engine.Now()), Declared: progress.Declared}
 		c.open, c.since = 0, 0
 	default:
 		c.entries = append(c.entries, stream.StateEntry{Key: r.Key, Value: r.Value})

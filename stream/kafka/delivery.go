@@ -236,7 +236,7 @@ func (d *Delivery) seek(part *delivered) {
 }
 
 func (d *Delivery) poll(ctx context.Context) error {
-	ctx, release := untilWoken(ctx, d.wake)
+	ctx, release := untilWoken(ctx, time.Second, d.wake)
 	defer release()
 	fetches := d.cl.PollRecords(ctx, 10_000)
 	for _, e := range fetches.Errors() {

@@ -156,7 +156,7 @@ func (n *Intake) join() (*kgo.GroupTransactSession, error) {
 
 // poll returns the next records, or none when a tick passed.
 func (n *Intake) poll(ctx context.Context) (*batch, error) {
-	ctx, release := untilWoken(ctx, n.wake)
+	ctx, release := untilWoken(ctx, time.Second, n.wake)
 	defer release()
 	fetches := n.gts.PollRecords(ctx, n.c.MaxPoll)
 	for _, e := range fetches.Errors() {

@@ -45,24 +45,12 @@ func (c Cluster) meta(ctx context.Context, flow string) (all schemas.Meta, err e
 		if m.Topics != nil {
 			all.Topics = m.Topics
 		}
+		if m.Backfill != nil {
+			all.Backfill = m.Backfill
+		}
 		return err
 	})
 	return all, err
-}
-
-// Declaration returns the recorded declaration of a flow; nil when none is recorded.
-func (c Cluster) Declaration(ctx context.Context, flow string) (*schemas.Declaration, error) {
-	m, err := c.meta(ctx, flow)
-	return m.Declaration, err
-}
-
-// SetDeclaration records the declaration that the flow's replicas run.
-func (c Cluster) SetDeclaration(ctx context.Context, flow string, d schemas.Declaration) error {
-	r, err := schemas.EncodeDeclaration(d)
-	if err != nil {
-		return err
-	}
-	return c.writeMeta(ctx, flow, r)
 }
 
 func (c Cluster) writeGeneration(ctx context.Context, flow string, g schemas.Generation) error {
@@ -73,13 +61,14 @@ func (c Cluster) writeGeneration(ctx context.Context, flow string, g schemas.Gen
 	return c.writeMeta(ctx, flow, r)
 }
 
-func (c Cluster) writeMeta(ctx context.Context, flow string, r stream.Record) error {
+// writeMeta writes records, in order.
+func (c Cluster) writeMeta(ctx context.Context, flow string, all ...stream.Record) error {
 	p, err := c.OpenPublisher(metaTopic(flow))
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	return p.Publish(ctx, []stream.Record{r})
+	return p.Publish(ctx, all)
 }
 
 // scan reads a topic from its start to its end as of now, committed records only.

@@ -39,6 +39,7 @@ type ProcessorConfig struct {
 	TransactionalID string // stable for a replica on a real cluster, fresh for each start on the embedded broker
 	Instance        string // static group member; "": a dynamic one
 	ControlAddress  string // carried to the group
+	Revision        int64  // number of the declaration that it runs
 	Engine          engine.Config
 	Evaluator       *engine.Evaluator
 	Totals          *engine.Totals
@@ -115,6 +116,7 @@ type Processor struct {
 	disk      map[int32]int64         // how far the stores are that are not open: the offset of the last progress record
 	published []PartitionStatus
 
+	pacer   pacer
 	probed  time.Time // when a rebalance was asked for last
 	missing []string  // see Missing
 
@@ -236,14 +238,18 @@ func (p *Processor) signal() {
 // poll returns the next records, or none when something else wants attention: an evaluation ended, a partition was
 // restored, a tick passed. While too much is pending it reads nothing.
 func (p *Processor) poll(ctx context.Context) ([]*stream.Record, error) {
-	ctx, release := untilWoken(ctx, p.wake, p.c.Evaluator.Wake())
+	within := time.Second
+	if p.backlog() && p.pacer.pace().Rate > 0 {
+		within = atATime
+	}
+	ctx, release := untilWoken(ctx, within, p.wake, p.c.Evaluator.Wake())
 	defer release()
 	switch {
 	case p.applying != nil: // it may run ahead only while nothing is pending and nothing is in the backlog
 	case p.pendingBytes() > p.c.PendingBytes:
 		<-ctx.Done()
 		return nil, nil
-	case p.backlog() && p.hasRoom():
+	case p.backlog() && p.hasRoom() && p.pacer.ready(p.now(), p.share()):
 		ctx = nil // what is there, and no wait: the backlog is work enough
 	}
 	return p.received(p.gts.PollRecords(ctx, p.take))

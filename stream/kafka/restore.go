@@ -53,12 +53,20 @@ func (p *Processor) restore(ctx context.Context, o *opening, r ready) (_ *owned,
 	if err != nil {
 		return nil, err
 	}
-	scan := held.Revision != p.c.Engine.Program.Logic() && held.Applied >= 0
+	if held.Declared > p.c.Revision {
+		return nil, &stream.Error{Op: "restore partition " + partitionText(id), Kind: stream.Usage, Err: &Outdated{Runs: p.c.Revision, Found: held.Declared}}
+	}
+	// A revision in between may have evaluated some documents, also where the logic is the same again.
+	scan := held.Applied >= 0 && (held.Revision != p.c.Engine.Program.Logic() || held.Declared != p.c.Revision)
 	part, err := engine.OpenPartition(id, store, p.c.Engine, scan)
 	if err != nil {
 		return nil, &stream.Error{Op: "open the state of partition " + partitionText(id), Kind: stream.Internal, Err: err}
 	}
-	return &owned{id: id, store: store, part: part, next: next, read: next, logic: held.Revision, applied: held.Applied}, nil
+	logic := held.Revision
+	if part.Backlog() > 0 && logic == p.c.Engine.Program.Logic() {
+		logic = stream.Fingerprint{} // not of all documents any more
+	}
+	return &owned{id: id, store: store, part: part, next: next, read: next, logic: logic, applied: held.Applied}, nil
 }
 
 func (p *Processor) logs(ctx context.Context, id int32) (l logs, err error) {

@@ -270,10 +270,10 @@ func closeClient(ctx context.Context, cl *kgo.Client) {
 	cl.Close()
 }
 
-// untilWoken returns a context that ends after a second, or as soon as one of the channels delivers; release waits for
+// untilWoken returns a context that ends after some time, or as soon as one of the channels delivers; release waits for
 // what watches them.
-func untilWoken(ctx context.Context, wakes ...<-chan struct{}) (_ context.Context, release func()) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+func untilWoken(ctx context.Context, within time.Duration, wakes ...<-chan struct{}) (_ context.Context, release func()) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	var group sync.WaitGroup
 	for _, wake := range wakes {
 		group.Go(func() {

@@ -47,6 +47,32 @@ func (p *Processor) Status() []PartitionStatus {
 	return out
 }
 
+// BackfillStatus is what a replica says of the documents that a changed flow has evaluated again.
+type BackfillStatus struct {
+	Left      int // of this replica's partitions
+	Paused    bool
+	Rate      float64 // documents a second that are asked for, over all replicas; 0: as fast as it goes
+	PerSecond float64 // of this replica, as measured; 0: not known yet
+	Seconds   float64 // until it is done, at that speed; 0: not known
+}
+
+// Backfill says how the backfill goes; nil when nothing is left of it.
+func (p *Processor) Backfill() *BackfillStatus {
+	var b BackfillStatus
+	for _, s := range p.Status() {
+		b.Left += s.Backlog
+	}
+	if b.Left == 0 {
+		return nil
+	}
+	pace := p.pacer.pace()
+	b.Paused, b.Rate = pace.Paused, pace.Rate
+	if b.PerSecond = p.pacer.speed(p.now()); b.PerSecond > 0 && !b.Paused {
+		b.Seconds = float64(b.Left) / b.PerSecond
+	}
+	return &b
+}
+
 // Missing says what has to come about before this replica does its work: it joins the group, its partitions are restored.
 // Nothing is missing while the group gives it no partition.
 func (p *Processor) Missing() []string {

@@ -20,14 +20,21 @@ const (
 )
 
 // backfill returns how many documents of its backlog each partition may take into a round of so many live records.
-func (p *Processor) backfill(records int) int {
-	switch {
-	case !p.hasRoom():
-		return 0
-	case records > 0:
-		return reevaluateBeside
+func (p *Processor) backfill(records int) map[int32]int {
+	if p.applying != nil || !p.hasRoom() {
+		return nil // it runs ahead only while there is no backlog
 	}
-	return reevaluateAtOnce
+	each := reevaluateAtOnce
+	if records > 0 {
+		each = reevaluateBeside
+	}
+	left := map[int32]int{}
+	for id, o := range p.parts {
+		if n := o.part.Backlog(); n > 0 && o.failure == nil {
+			left[id] = min(n, each)
+		}
+	}
+	return p.pacer.grant(p.now(), p.share(), left)
 }
 
 // round is the work of one transaction, by partition.
@@ -120,7 +127,7 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 			return err
 		}
 		forgets := p.forgetsOf(id)
-		if len(byPartition[id])+len(forgets) == 0 && (o.part.Backlog() == 0 || backfill == 0) && !p.passDue(o) {
+		if len(byPartition[id])+len(forgets)+backfill[id] == 0 && !p.passDue(o) {
 			return nil
 		}
 		tx := r.tx(id)
@@ -132,7 +139,7 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 		if err := r.forget(id, tx, forgets); err != nil {
 			return err
 		}
-		if err := tx.Reevaluate(ctx, p.c.Evaluator, backfill); err != nil {
+		if err := tx.Reevaluate(ctx, p.c.Evaluator, backfill[id]); err != nil {
 			return err
 		}
 		return tx.Settle(ctx, p.c.Evaluator)

@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
@@ -195,27 +194,5 @@ func TestCheckWantsTransactionVersion2(t *testing.T) {
 			return resp, nil, true
 		})
 		saysAll(t, s.cluster.Check(s.Context()), stream.Usage, "transaction.version is below 2", "kafka-features.sh", "--feature transaction.version=2")
-	})
-}
-
-func TestDeclarationIsRecorded(t *testing.T) {
-	play(t, func(s *scene) {
-		if d, err := s.cluster.Declaration(s.Context(), "lines"); err != nil || d != nil {
-			t.Fatalf("before any: %+v, %v", d, err)
-		}
-		for revision := range int64(3) {
-			want := schemas.Declaration{Revision: revision, Created: 5, Body: []byte{byte(revision)}}
-			if err := s.cluster.SetDeclaration(s.Context(), "lines", want); err != nil {
-				t.Fatal(err)
-			}
-		}
-		d, err := s.cluster.Declaration(s.Context(), "lines")
-		if err != nil || d.Revision != 2 || d.Body[0] != 2 {
-			t.Errorf("the last is %+v (%v)", d, err)
-		}
-		s.ensure()
-		if s.topics.Generation.Generation != 1 {
-			t.Errorf("generation %+v", s.topics.Generation)
-		}
 	})
 }

@@ -176,7 +176,8 @@ func sideBySide(all []*written, fn func(w *written)) {
 
 func (p *Processor) progress(w *written) schemas.Progress {
 	return schemas.Progress{Generation: p.c.Topics.Generation.Generation, Revision: w.revision,
-		Input: map[string]int64{p.c.Topics.Source: w.next}, Counts: w.out.Stats.Seen, Watermark: w.out.Watermark, Reevaluated: w.revision == p.c.Engine.Program.Logic()}
+		Input: map[string]int64{p.c.Topics.Source: w.next}, Counts: w.out.Stats.Seen, Watermark: w.out.Watermark, Reevaluated: w.revision == p.c.Engine.Program.Logic(),
+		Declared: p.c.Revision}
 }
 
 func toKafka(topic string, partition int32, r *stream.Record) *kgo.Record {

@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet-dev/freshet/internal/testenv"
+)
+
+// crowd are notes that change all the time, and what a reader saw of their rows.
+type crowd struct {
+	*notes
+	random *rand.Rand
+
+	mu    sync.Mutex
+	last  map[string]int    // by note: the number that it was given last
+	shown map[string]string // by note: what its row said when it was looked at last
+	turns map[string]int    // by note: how often its row went from one revision to another
+	count int
+}
+
+// saidColumn is what the flow makes of a note under a revision.
+const saidColumn = `said: 'note.text + " (%s)"'`
+
+func (c *crowd) flowFile(revision string) string {
+	return strings.Replace(noteFlow(c.in.addr, c.in.name, c.flow), "text: note.text", "text: note.text, "+fmt.Sprintf(saidColumn, revision), 1)
+}
+
+// live edits and looks until ctx ends.
+func (c *crowd) live(ctx context.Context, reader *pgx.Conn) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		c.edit()
+		if err := c.look(ctx, reader); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+func (c *crowd) edit() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count++
+	id := strconv.Itoa(c.random.IntN(60))
+	c.last[id] = c.count
+	c.say(id, strconv.Itoa(c.count))
+}
+
+// look reads all rows. A note's number never falls, and what it says is always made of its text.
+func (c *crowd) look(ctx context.Context, reader *pgx.Conn) error {
+	rows, err := reader.Query(ctx, "select _document, text, said from e2e.notes")
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var document, text, said string
+	_, err = pgx.ForEachRow(rows, []any{&document, &text, &said}, func() error {
+		was := c.shown[document]
+		c.shown[document] = said
+		n, revision := saying(said)
+		before, by := saying(was)
+		switch {
+		case !strings.HasPrefix(said, text+" "):
+			return fmt.Errorf("%s says %q of %q", document, said, text)
+		case n < before:
+			return fmt.Errorf("%s fell from %q to %q", document, was, said)
+		case was != "" && revision != by:
+			c.turns[document]++
+		}
+		return nil
+	})
+	return err
+}
+
+// saying takes "17 (two)" apart.
+func saying(said string) (n int, revision string) {
+	number, revision, _ := strings.Cut(said, " ")
+	n, _ = strconv.Atoi(number) // of "": 0
+	return n, revision
+}
+
+// now are the notes' numbers.
+func (c *crowd) now() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.last)
+}
+
+// settled reports whether every note is shown as the revision says it, at least as new as its number here.
+func (c *crowd) settled(notes map[string]int, revision string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, least := range notes {
+		if n, by := saying(c.shown["note/"+id]); n < least || by != "("+revision+")" {
+			return false
+		}
+	}
+	return true
+}
+
+// turned takes how often each note's row changed its revision since it was asked last.
+func (c *crowd) turned() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	turns := maps.Clone(c.turns)
+	clear(c.turns)
+	return turns
+}
+
+// TestRevisionsRoll: three replicas under load take a revision over, and go back to the one before, while one of them is killed and starts
+// with another flow file than the others had. No row alternates between revisions, and no change is missed.
+func TestRevisionsRoll(t *testing.T) {
+	broker, db := testenv.SharedKafka(t), testenv.SharedPostgres(t).NewDatabase(t)
+	in := newTopic(t, broker, testenv.Name(t), 6)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	n := &notes{in: in, flow: strings.ReplaceAll(in.name, "_", "-"), url: db.URL}
+	c := &crowd{notes: n, random: rand.New(rand.NewPCG(seed, 1)), last: map[string]int{}, shown: map[string]string{}, turns: map[string]int{}}
+	n.project = newProject(t, c.flowFile("one"))
+	n.env = []string{"E2E_URL=" + db.URL, "FRESHET_PATIENCE=5s"}
+	c.edit()
+	var replicas []*process
+	for i := range 3 {
+		replicas = append(replicas, n.run("--replica", strconv.Itoa(i)))
+	}
+	reader, err := pgx.Connect(t.Context(), db.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close(context.WithoutCancel(t.Context())) }()
+	replicas[0].until("the table is there", func(ctx context.Context) bool { return c.look(ctx, reader) == nil && len(c.shown) > 0 })
+	ctx, calm := context.WithCancel(t.Context())
+	defer calm()
+	ended := make(chan error, 1)
+	go func() { ended <- c.live(ctx, reader) }()
+	all := func(what, revision string) {
+		t.Helper()
+		notes := c.now()
+		replicas[0].until(what, func(context.Context) bool { return c.settled(notes, revision) })
+	}
+	all("all is shown by the first revision", "one")
+
+	n.write("flow.yaml", c.flowFile("two"))
+	replicas[1].kill()
+	replicas[1] = n.run("--replica", "1")
+	replicas[1].until("it says that its file is not what it runs", func(context.Context) bool {
+		return strings.Contains(replicas[1].stderr.String(), "freshet apply")
+	})
+	all("the recorded revision goes on", "one")
+	if turns := c.turned(); len(turns) > 0 {
+		t.Errorf("a file that was not applied changed rows: %v", turns)
+	}
+	n.apply(2)
+	all("all is shown by the second revision", "two")
+	c.once("took over")
+	n.apply(3, "--revision=1")
+	all("all is shown by the first revision again", "one")
+	c.once("went back")
+	calm()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for i, p := range replicas {
+		if !p.running() {
+			t.Errorf("replica %d ended: %s", i, p.stderr.String())
+		}
+	}
+	if text := replicas[0].stderr.String(); !strings.Contains(text, "revision=2") || !strings.Contains(text, "revision=3") {
+		t.Errorf("a replica did not say why it yielded:\n%s", text)
+	}
+	status := n.command("status")
+	if text := status.reads(); !strings.Contains(text, "3 running, revision 3") {
+		t.Errorf("status: %s", text)
+	}
+}
+
+// once checks that no row went back and forth.
+func (c *crowd) once(what string) {
+	c.t.Helper()
+	turns := c.turned()
+	if len(turns) == 0 {
+		c.t.Errorf("no row was seen when the flow %s", what)
+	}
+	for document, n := range turns {
+		if n != 1 {
+			c.t.Errorf("the row of %s alternated %d times when the flow %s", document, n, what)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-dev/freshet/schemas"
+	"github.com/freshet-dev/freshet/stream"
+)
+
+// Outdated is why a process yields: another revision of the flow than the one that it runs is the present one, or has written already
+// what it was given to go on with (invariant 10).
+type Outdated struct{ Runs, Found int64 }
+
+// Error says which revision it was.
+func (e *Outdated) Error() string {
+	return fmt.Sprintf("revision %d of the flow is in force, this process runs revision %d", e.Found, e.Runs)
+}
+
+// Recorded are the records of a flow's meta topic that say how it is run.
+type Recorded struct {
+	Declaration *schemas.Declaration // nil: it has not run yet
+	Backfill    schemas.Backfill
+}
+
+// Recorded reads what a flow's meta topic says of now; nothing for a flow without one.
+func (c Cluster) Recorded(ctx context.Context, flow string) (r Recorded, err error) {
+	present, err := c.present(ctx, metaTopic(flow))
+	if err != nil || !present {
+		return r, err
+	}
+	m, err := c.meta(ctx, flow)
+	return Recorded{m.Declaration, value(m.Backfill)}, err
+}
+
+func (c Cluster) present(ctx context.Context, topic string) (found bool, err error) {
+	err = c.admin(func(adm *kadm.Client) error {
+		there, err := look(ctx, adm, []string{topic})
+		_, found = there[topic]
+		return err
+	})
+	return found, err
+}
+
+// Revisions returns all recorded declarations of a flow, in order.
+func (c Cluster) Revisions(ctx context.Context, flow string) ([]schemas.Declaration, error) {
+	byNumber := map[int64]schemas.Declaration{}
+	err := c.scan(ctx, metaTopic(flow), func(r *kgo.Record) error {
+		m, err := schemas.DecodeMeta(fromKafka(r))
+		if m.Past != nil {
+			byNumber[m.Past.Revision] = *m.Past
+		}
+		return err
+	})
+	var all []schemas.Declaration
+	for _, d := range byNumber {
+		all = append(all, d)
+	}
+	slices.SortFunc(all, func(a, b schemas.Declaration) int { return int(a.Revision - b.Revision) })
+	return all, err
+}
+
+// Record makes a declaration the present one. Processes that follow the flow take it over.
+func (c Cluster) Record(ctx context.Context, flow string, d schemas.Declaration) error {
+	all, err := schemas.EncodeDeclaration(d)
+	if err != nil {
+		return err
+	}
+	return c.writeMeta(ctx, flow, all...)
+}
+
+// SetBackfill says how fast processes that follow the flow evaluate documents again.
+func (c Cluster) SetBackfill(ctx context.Context, flow string, b schemas.Backfill) error {
+	r, err := schemas.EncodeBackfill(b)
+	if err != nil {
+		return err
+	}
+	return c.writeMeta(ctx, flow, r)
+}
+
+// Follow looks at what is recorded of a flow until ctx ends (nil), or a revision other than the one that the caller runs is
+// the present one (kind Usage, wrapping *Outdated). pace is told how fast the backfill is to be, at first and when that changed. Brokers
+// that are away are waited for.
+func (c Cluster) Follow(ctx context.Context, flow string, runs schemas.Declaration, pace func(schemas.Backfill)) error {
+	read := int64(-1) // end of the meta topic when it was read
+	for {
+		found, err := c.changed(ctx, flow, &read)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			c.Log.Debug("what is recorded of the flow can't be read; it is tried again", "flow", flow, "error", err)
+		case found != nil:
+			pace(found.Backfill)
+			// Two processes that began a flow at the same time may both have recorded its first revision.
+			if d := found.Declaration; d != nil && (d.Revision != runs.Revision || !bytes.Equal(d.Body, runs.Body)) {
+				return &stream.Error{Op: "follow flow " + flow, Kind: stream.Usage, Err: &Outdated{Runs: runs.Revision, Found: d.Revision}}
+			}
+		}
+		if pause(ctx, lookEvery) != nil {
+			return nil
+		}
+	}
+}
+
+// changed reads what is recorded when the meta topic is longer than it was; else it returns nil.
+func (c Cluster) changed(ctx context.Context, flow string, read *int64) (*Recorded, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	var end int64
+	err := c.admin(func(adm *kadm.Client) error {
+		all, err := ends(adm.ListEndOffsets(ctx, metaTopic(flow)))
+		end = all[0]
+		return err
+	})
+	if err != nil || end == *read {
+		return nil, err
+	}
+	r, err := c.Recorded(ctx, flow)
+	if err != nil {
+		return nil, err
+	}
+	*read = end
+	return &r, nil
+}
+
+// SetPace says how fast documents of the backlog are evaluated; it may be called at any time.
+func (p *Processor) SetPace(b schemas.Backfill) {
+	p.pacer.set(b)
+	p.signal()
+}
+
+func (p *Processor) now() time.Time { return time.Unix(0, p.c.Engine.Now()) }
+
+// share is the part of the flow's partitions that this replica processes.
+func (p *Processor) share() float64 {
+	return float64(len(p.parts)) / float64(max(1, p.c.Topics.Partitions))
+}
