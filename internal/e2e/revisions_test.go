@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -202,4 +203,77 @@ func (c *crowd) once(what string) {
 			c.t.Errorf("the row of %s alternated %d times when the flow %s", document, n, what)
 		}
 	}
+}
+
+// TestBackfillKilled: `freshet run` is killed at random moments of a backfill, while documents change. In the end the tables are those of a fresh
+// flow, and the model was asked for nothing that was neither planned, nor changed, nor lost at a kill. FRESHET_BACKFILL_KILLS says how often.
+func TestBackfillKilled(t *testing.T) {
+	kills := 5
+	if text := os.Getenv("FRESHET_BACKFILL_KILLS"); text != "" {
+		var err error
+		if kills, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	m, in := newModelServer(t), newTopic(t, testenv.SharedKafka(t), testenv.Name(t), 4)
+	name := strings.ReplaceAll(in.name, "_", "-")
+	flow := ticketFlow(in, m, name, "chunk.text", "")
+	p := newProject(t, flow)
+	documents := 20 * kills
+	say := func(id, edition int) {
+		in.produce(row("u", strconv.Itoa(id), fmt.Sprintf(`"title":"Rivers","note":"","body":"One says that river %d rises in the hills behind the town.\n\n`+
+			`Two says in edition %d that river %[1]d bends around the town.\n\nThree says that river %[1]d ends where the sea begins to smell."`, id, edition)))
+	}
+	for id := range documents {
+		say(id, 0)
+	}
+	p.runOnce()
+	m.taken()
+	second := strings.Replace(flow, "model: one", "model: two", 1)
+	p.write("flow.yaml", second)
+	planned := p.plans().Nodes["vector"].Computed
+	p.apply(2, "--rate=25")
+	edits := 0
+	for range kills {
+		r := p.run()
+		moment := time.NewTimer(time.Duration(300+random.IntN(1500)) * time.Millisecond)
+		tick := time.NewTicker(100 * time.Millisecond)
+		for alive := true; alive; {
+			select {
+			case <-tick.C:
+				edits++
+				say(random.IntN(documents), edits)
+			case <-moment.C:
+				alive = false
+			case <-r.done:
+				t.Fatalf("run ended by itself\n%s", r.stderr.String())
+			}
+		}
+		tick.Stop()
+		r.kill()
+	}
+	start(t, p.dir, p.env, "backfill", "rate", "0", "-f", "flow.yaml").exits(0)
+	p.runOnce()
+	asked := m.taken()
+	distinct := map[string]bool{}
+	for _, input := range asked {
+		distinct[input] = true
+	}
+	repeated := len(asked) - len(distinct)
+	t.Logf("%d kills, %d edits: %d inputs planned, %d asked for, of which %d again", kills, edits, planned, len(asked), repeated)
+	if planned != 3*documents || len(distinct) > planned+edits {
+		t.Errorf("%d different inputs, of %d planned and %d edited", len(distinct), planned, edits)
+	}
+	if repeated > 100*kills {
+		t.Errorf("%d inputs were asked for again after %d kills", repeated, kills)
+	}
+	if r := p.runOnce(); r.Documents != 0 {
+		t.Errorf("something was left: %+v", r)
+	}
+	q := newProject(t, strings.Replace(second, "flow: "+name, "flow: "+name+"-fresh", 1))
+	q.runOnce()
+	same(t, "parts", p.rows("parts"), q.rows("parts"))
 }
