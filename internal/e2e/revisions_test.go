@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-dev/freshet/internal/testenv"
 )
@@ -208,13 +210,7 @@ func (c *crowd) once(what string) {
 // TestBackfillKilled: `freshet run` is killed at random moments of a backfill, while documents change. In the end the tables are those of a fresh
 // flow, and the model was asked for nothing that was neither planned, nor changed, nor lost at a kill. FRESHET_BACKFILL_KILLS says how often.
 func TestBackfillKilled(t *testing.T) {
-	kills := 5
-	if text := os.Getenv("FRESHET_BACKFILL_KILLS"); text != "" {
-		var err error
-		if kills, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	kills := scaled(t, "FRESHET_BACKFILL_KILLS", 5)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -276,4 +272,75 @@ func TestBackfillKilled(t *testing.T) {
 	q := newProject(t, strings.Replace(second, "flow: "+name, "flow: "+name+"-fresh", 1))
 	q.runOnce()
 	same(t, "parts", p.rows("parts"), q.rows("parts"))
+}
+
+// TestChangeBelowAModel: another model makes no call of the model above it, and a column's formula and a target more make none at all.
+// FRESHET_BACKFILL_DOCUMENTS says of how many documents.
+func TestChangeBelowAModel(t *testing.T) {
+	documents := scaled(t, "FRESHET_BACKFILL_DOCUMENTS", 200)
+	above, below := newModelServer(t), newModelServer(t)
+	in := newTopic(t, testenv.SharedKafka(t), testenv.Name(t), 4)
+	name := strings.ReplaceAll(in.name, "_", "-")
+	flow := func(model, title, targets string) string {
+		return fmt.Sprintf(`flow: %s
+kafka: { brokers: ["%s"] }
+sources: { ticket: { debezium: { topic: "%s" } } }
+models:
+  first:  { provider: openai, base_url: "%s", model: one, dimensions: %d }
+  second: { provider: openai, base_url: "%s", model: %s, dimensions: %d }
+nodes:
+  vector: { op: embed, in: 'string(ticket.body)', model: first }
+  said:   { op: expr, in: 'string(vector == null) + string(ticket.body)' }
+  again:  { op: embed, in: said, model: second }
+tables:
+  tickets: { columns: { title: '%s', vector: vector, again: again } }
+targets:
+  local: { sqlite: { path: out.db }, tables: [tickets] }
+%s`, name, in.addr, in.name, above.URL, dimensions, below.URL, model, dimensions, title, targets)
+	}
+	p := newProject(t, flow("one", "string(ticket.title)", ""))
+	var records []*kgo.Record
+	for id := range documents {
+		records = append(records, row("c", strconv.Itoa(id), fmt.Sprintf(`"title":"Rivers","body":"It says that river %d rises."`, id)))
+	}
+	in.produce(records...)
+	p.runOnce()
+	calls := func() [2]int { return [2]int{len(above.taken()), len(below.taken())} }
+	if n := calls(); n != [2]int{documents, documents} {
+		t.Fatalf("at first the models embedded %v inputs", n)
+	}
+	for i, step := range []struct {
+		what, model, title, targets string
+		want                        [2]int
+		evaluated                   int64
+	}{
+		{"another model below", "two", "string(ticket.title)", "", [2]int{0, documents}, int64(documents)},
+		{"another formula of a column", "two", `string(ticket.title) + "!"`, "", [2]int{}, int64(documents)},
+		{"a target more", "two", `string(ticket.title) + "!"`, "  more: { sqlite: { path: more.db }, tables: [tickets] }\n", [2]int{}, 0},
+	} {
+		p.write("flow.yaml", flow(step.model, step.title, step.targets))
+		p.apply(int64(i + 2))
+		r := p.runOnce()
+		if n := calls(); n != step.want || int64(r.Documents) != step.evaluated {
+			t.Errorf("%s: the models embedded %v inputs, want %v; %d documents were evaluated", step.what, n, step.want, r.Documents)
+		}
+		t.Logf("%s: %v s", step.what, r.Seconds)
+	}
+	if n := len(sqliteRows(t, filepath.Join(p.dir, "more.db"), "tickets")); n != documents {
+		t.Errorf("the new target holds %d rows, want %d", n, documents)
+	}
+}
+
+// scaled is what an environment variable says, else what make test takes.
+func scaled(t *testing.T, name string, usual int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
