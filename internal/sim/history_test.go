@@ -145,33 +145,41 @@ func streamRecord(r *kgo.Record) *stream.Record {
 }
 
 // ending checks, once all is settled, what the topics hold: the rows topic alone gives what the model says, and the
-// changelog's progress counts every change of the source once.
+// changelog's progress counts every change of the source once. After a reset targets hold a document's rows already while it is
+// still evaluated, so both are waited for.
 func (w *world) ending() {
-	w.follow()
-	w.complete()
+	deadline := time.Now().Add(patience)
+	for {
+		w.follow()
+		w.complete()
+		faults := w.compare(w.rows.shown())
+		if why := w.miscounted(); why != "" {
+			faults = append(faults, why)
+		}
+		if len(faults) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			for _, fault := range faults {
+				w.fault("rows topic and changelog: %s", fault)
+			}
+			return
+		}
+		w.wait(5 * time.Second)
+	}
+}
+
+// shown are the rows of each document that has some.
+func (h *history) shown() map[string]map[string]string {
 	all := map[string]map[string]string{}
-	for _, eye := range w.rows.eyes {
+	for _, eye := range h.eyes {
 		for doc, rows := range eye.rows {
 			if len(rows) > 0 {
 				all[doc] = rows
 			}
 		}
 	}
-	for _, fault := range w.compare(all) {
-		w.fault("rows topic: %s", fault)
-	}
-	deadline := time.Now().Add(patience)
-	for {
-		why := w.miscounted()
-		if why == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.fault("%s", why)
-			return
-		}
-		w.wait(5 * time.Second)
-	}
+	return all
 }
 
 // miscounted says which partition's progress does not count each change of the source exactly once (invariant 8).
