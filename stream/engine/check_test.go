@@ -12,7 +12,7 @@ import (
 // check holds the state against itself after every commit: counts against a scan, references against use counts, emitted
 // rows against the materialised ones, the store against a replay of the changelog.
 func (s *scene) check(p *part) error {
-	for _, law := range []func(*part) error{checkStats, checkMemos, checkRows, checkReplay, s.checkOutcomes} {
+	for _, law := range []func(*part) error{checkStats, checkContents, checkMemos, checkRows, checkReplay, s.checkOutcomes} {
 		if err := law(p); err != nil {
 			return err
 		}
@@ -61,6 +61,73 @@ func checkStats(p *part) error {
 	return nil
 }
 
+// checkContents: what the statistics say that the state consists of is what lies there.
+func checkContents(p *part) error {
+	var want engine.Contents
+	for _, line := range entriesOf(p.store) {
+		kind, n := line.Key[0], engine.Amount{Count: 1, Bytes: int64(len(line.Key) + len(line.Value))}
+		switch kind {
+		case 'h':
+			var h engine.Header
+			if err := stream.Unmarshal(line.Value, &h); err != nil {
+				return err
+			}
+			in := int64(len(h.Inline))
+			want.Add(engine.Contents{Documents: engine.Amount{Count: 1, Bytes: n.Bytes - in}, Rows: engine.Amount{Count: int64(h.Rows)}})
+			if !h.Input.IsZero() {
+				want.Add(engine.Contents{Inputs: engine.Amount{Count: 1, Bytes: in}})
+			}
+		case 'i':
+			want.Inputs.Bytes += n.Bytes
+		case 'r':
+			want.Rows.Bytes += n.Bytes
+		case 'm': // its use record comes behind
+			want.Add(engine.Contents{Unused: n})
+		case 'u':
+			want.Add(engine.Contents{Other: n})
+			use, err := useOf(line.Value)
+			if err != nil {
+				return err
+			}
+			v, _, _ := p.store.Get(append([]byte{'m'}, line.Key[1:]...))
+			if use.Size != len(v) && (use.Size > 0 || !p.unsized) {
+				return fmt.Errorf("memo %x has %d bytes, its use record says %d", line.Key, len(v), use.Size)
+			}
+			if use.Count > 0 {
+				m := engine.Amount{Count: 1, Bytes: int64(len(line.Key) + len(v))}
+				want.Add(engine.Contents{Memos: m, Unused: engine.Amount{Count: -m.Count, Bytes: -m.Bytes}})
+			}
+		case 'e', 'p', 'q':
+			want.Add(engine.Contents{Other: n})
+		}
+	}
+	got := p.engine.Stats().Contents
+	if got == nil || *got != want {
+		return fmt.Errorf("the state consists of %+v, the statistics say %+v", want, got)
+	}
+	return nil
+}
+
+func entriesOf(s *statestore.Memory) (all []stream.StateEntry) {
+	_ = s.Scan(nil, nil, func(k, v []byte) (bool, error) {
+		all = append(all, stream.StateEntry{Key: bytes.Clone(k), Value: bytes.Clone(v)})
+		return true, nil
+	})
+	return all
+}
+
+// memoUse is a use record.
+type memoUse struct {
+	Count  int64 `cbor:"1,keyasint"`
+	Unused int64 `cbor:"2,keyasint,omitempty"`
+	Size   int   `cbor:"3,keyasint,omitempty"`
+}
+
+func useOf(record []byte) (u memoUse, err error) {
+	err = stream.Unmarshal(record, &u)
+	return u, err
+}
+
 func (p *part) count(kind byte) (n int64) {
 	_ = p.store.Scan([]byte{kind}, nil, func(_, _ []byte) (bool, error) { n++; return true, nil })
 	return n
@@ -79,11 +146,8 @@ func checkMemos(p *part) error {
 		return err
 	}
 	err = p.store.Scan([]byte{'u'}, nil, func(k, v []byte) (bool, error) {
-		var use struct {
-			Count  int64 `cbor:"1,keyasint"`
-			Unused int64 `cbor:"2,keyasint,omitempty"`
-		}
-		if err := stream.Unmarshal(v, &use); err != nil {
+		use, err := useOf(v)
+		if err != nil {
 			return false, err
 		}
 		memo := string(k[1:])

@@ -9,6 +9,9 @@ func (t *Tx) Commit() {
 	}
 	p.backlog = append(t.later, p.backlog[t.due:]...)
 	p.pass = max(p.pass, t.pass)
+	if t.collecting {
+		p.sweep.found = nil
+	}
 }
 
 func (t *Tx) commit(d *document) {

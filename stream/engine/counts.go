@@ -12,6 +12,7 @@ type Counts struct {
 	Other       map[string]int64      `json:"other"`     // records that are no change, by kind
 	Evaluated   int64                 `json:"evaluated"` // documents
 	Deleted     int64                 `json:"deleted"`   // documents
+	Collected   int64                 `json:"collected"` // memos that no document had used for the retention
 	Nodes       map[string]NodeCount  `json:"nodes"`
 	Tables      map[string]TableCount `json:"tables"`
 }
@@ -36,6 +37,7 @@ func (c *Counts) Add(o Counts) {
 	c.Quarantined += o.Quarantined
 	c.Evaluated += o.Evaluated
 	c.Deleted += o.Deleted
+	c.Collected += o.Collected
 	for k, n := range o.Other {
 		addTo(&c.Other, k, n)
 	}

@@ -25,7 +25,7 @@ type Evaluation struct {
 
 	done  bool // set by the loop, when it takes the evaluation from the queue
 	rows  []stream.Row
-	memos map[stream.Fingerprint]*stream.Value // used; a value where the partition does not hold it yet
+	memos map[stream.Fingerprint]used
 	err   error
 }
 

@@ -38,6 +38,11 @@ func (t *Tx) Finish() (*Output, error) {
 			return nil, err
 		}
 	}
+	if t.collecting {
+		if err := t.collect(); err != nil {
+			return nil, err
+		}
+	}
 	if len(t.ov.written) > 0 || t.next >= 0 {
 		t.see()
 		t.ov.put([]byte{keyStats}, encode(t.stats))

@@ -27,6 +27,9 @@ type Tx struct {
 	purge      bool // a document is forgotten
 	purged     []stream.Fingerprint
 	morePurges bool
+
+	collecting bool // what the sweep found is to go
+	collected  []stream.Fingerprint
 }
 
 // document is a document as the transaction sees it.
@@ -240,8 +243,9 @@ const rejectedValue = 64 << 10
 func (t *Tx) reject(r *stream.Record, cause error) error {
 	pos := stream.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 	id := stream.FingerprintBytes(encode(pos))
-	t.ov.put(append([]byte{keyRejected}, id[:]...), encode(Rejected{Position: pos, Reason: reason(cause),
-		Key: r.Key, Value: r.Value[:min(len(r.Value), rejectedValue)]}))
+	record := encode(Rejected{Position: pos, Reason: reason(cause), Key: r.Key, Value: r.Value[:min(len(r.Value), rejectedValue)]})
+	t.ov.put(append([]byte{keyRejected}, id[:]...), record)
+	t.stats.Contents.Other.add(1, oneKey+len(record))
 	t.stats.Rejected++
 	t.counts.Quarantined++
 	return nil

@@ -175,7 +175,7 @@ func (f *forecaster) Call(ctx context.Context, n *stream.Node, inputs []stream.V
 		if in.IsNull() {
 			continue
 		}
-		key, given := memoKey(n, in)
+		key, given := memoOf(n, in)
 		v, held, err := stream.Value{}, false, error(nil)
 		if given {
 			v, held, err = f.memo(key)
@@ -196,8 +196,8 @@ func (f *forecaster) Call(ctx context.Context, n *stream.Node, inputs []stream.V
 	return out, nil
 }
 
-// memoKey is Node.MemoKey, also of an input that is a stand-in (given is false).
-func memoKey(n *stream.Node, in stream.Value) (_ stream.Fingerprint, given bool) {
+// memoOf is Node.MemoKey, also of an input that is a stand-in (given is false).
+func memoOf(n *stream.Node, in stream.Value) (_ stream.Fingerprint, given bool) {
 	of, stands := in.StandsIn()
 	if !stands {
 		return n.MemoKey(in), true
@@ -236,7 +236,7 @@ func (f *forecaster) direct(ctx context.Context, n *stream.Node, inputs []stream
 			given[i] = in
 			continue
 		}
-		key, _ := memoKey(n, in)
+		key, _ := memoOf(n, in)
 		out[i] = stream.StandIn(key)
 		waiting++
 	}
@@ -253,7 +253,8 @@ func (f *forecaster) direct(ctx context.Context, n *stream.Node, inputs []stream
 	return out, nil
 }
 
-// memo looks a result up in all partitions, the document's own first, as evaluations do.
+// memo looks a result up in all partitions, the document's own first, as evaluations do: one that is past its retention and not collected
+// yet counts as held, as it would be used.
 func (f *forecaster) memo(key stream.Fingerprint) (stream.Value, bool, error) {
 	if v, ok, err := read(f.own, key); err != nil || ok {
 		return v, ok, err

@@ -51,18 +51,17 @@ func (t *Tx) dropUnused() error {
 		return nil
 	}
 	return t.p.Store.Scan([]byte{keyMemoUse}, nil, func(k, _ []byte) (bool, error) {
-		var use memoUse
-		if held, err := t.ov.load(k, &use); err != nil || !held || use.Count > 0 {
+		key := stream.Fingerprint(k[1:17])
+		u, err := t.usage(key)
+		if err != nil || u.length == 0 || u.Count > 0 {
 			return true, err
 		}
 		if len(t.purged) == memosAtOnce {
 			t.morePurges = true
 			return false, nil
 		}
-		key := stream.Fingerprint(k[1:17])
 		t.purged = append(t.purged, key)
-		t.ov.delete(append([]byte{keyMemoUse}, key[:]...))
-		t.ov.delete(append([]byte{keyMemo}, key[:]...))
+		t.dropMemo(key, u)
 		return true, nil
 	})
 }

@@ -66,7 +66,7 @@ func (m *memos) hold(partition int32, s Store) func() {
 
 // read looks a memo up in one store.
 func read(s Store, key stream.Fingerprint) (stream.Value, bool, error) {
-	raw, ok, err := s.Get(append([]byte{keyMemo}, key[:]...))
+	raw, ok, err := s.Get(memoKey(key))
 	if err != nil || !ok {
 		return stream.Value{}, false, err
 	}
@@ -200,6 +200,13 @@ func (r *recentValues) drop(k stream.Fingerprint) {
 
 func valueSize(v stream.Value) int { return 96 + len(v.Raw()) + v.Len() }
 
+// used is a memo that an evaluation used. It keeps the value, wherever it was found: the partition's own memo may be collected
+// before the evaluation is committed, which then stores it again.
+type used struct {
+	value stream.Value
+	own   bool // the partition held it when it was looked up
+}
+
 // calls is what one evaluation calls operators through (stream.Calls).
 type calls struct {
 	memos     *memos
@@ -210,7 +217,7 @@ type calls struct {
 
 	mu      sync.Mutex
 	yielded bool
-	used    map[stream.Fingerprint]*stream.Value
+	used    map[stream.Fingerprint]used
 	nodes   map[string]NodeCount
 }
 
@@ -274,26 +281,26 @@ func (c *calls) countCall(node string, begun bool) {
 func (c *calls) find(key stream.Fingerprint) (stream.Value, bool, error) {
 	v, ok, err := read(c.own, key)
 	if err == nil && ok {
-		c.use(key, nil)
+		c.use(key, used{v, true})
 		return v, true, nil
 	}
 	if err == nil {
 		v, ok, err = c.memos.elsewhere(c.partition, key)
 	}
 	if err == nil && ok {
-		c.use(key, &v)
+		c.use(key, used{v, false})
 	}
 	return v, ok, err
 }
 
-func (c *calls) use(key stream.Fingerprint, v *stream.Value) {
+func (c *calls) use(key stream.Fingerprint, u used) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.used[key]; !ok {
 		if c.used == nil {
-			c.used = map[stream.Fingerprint]*stream.Value{}
+			c.used = map[stream.Fingerprint]used{}
 		}
-		c.used[key] = v
+		c.used[key] = u
 	}
 }
 
@@ -306,7 +313,7 @@ func (c *calls) collect(ctx context.Context, flights []*call, waits map[stream.F
 			return f.err
 		}
 		v := f.value
-		c.use(f.key, &v)
+		c.use(f.key, used{v, false})
 		for _, i := range waits[f.key] {
 			out[i] = v
 		}

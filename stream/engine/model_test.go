@@ -158,7 +158,7 @@ var texts = []string{"title=A body=red,green", "body=red,green title=A", "title=
 
 // stepOf is one step of a random history.
 type stepOf struct {
-	kind string // commit, abort, forget, release, restart, program
+	kind string // commit, abort, forget, collect, release, restart, program
 	n    int    // of records
 }
 
@@ -178,7 +178,7 @@ func drawHistory(t *rapid.T) history {
 		}
 		h.writes = append(h.writes, write{rapid.SampledFrom([]string{"a", "b", "c", "a'"}).Draw(t, "key"), rapid.SampledFrom(texts).Draw(t, "text")})
 	}
-	kinds := []string{"commit", "commit", "commit", "abort", "forget", "release", "restart", "program"}
+	kinds := []string{"commit", "commit", "commit", "abort", "forget", "collect", "collect", "release", "restart", "program"}
 	for range rapid.IntRange(1, 16).Draw(t, "steps") {
 		h.steps = append(h.steps, stepOf{rapid.SampledFrom(kinds).Draw(t, "kind"), rapid.IntRange(0, 5).Draw(t, "n")})
 	}
@@ -190,6 +190,7 @@ func (h history) run(s *scene) (err error) {
 	if h.glance {
 		s.decoder = glancing{}
 	}
+	s.retention = retention
 	s.start()
 	defer s.stop()
 	p, err := s.part(0)
@@ -209,6 +210,13 @@ func (h history) run(s *scene) (err error) {
 	}
 	if err := s.drain(p, 50); err != nil {
 		return err
+	}
+	s.now += 2 * retention
+	if err := s.sweepAll(p, 3); err != nil {
+		return err
+	}
+	if c := p.engine.Stats().Contents; c.Unused.Count != 0 {
+		return fmt.Errorf("unused memos are left in the end: %+v", c)
 	}
 	m := newModel()
 	m.version = s.program.version
@@ -239,6 +247,16 @@ func (s *scene) play(p *part, st stepOf, writes []write) error {
 	case "forget": // aborted first, now and then
 		s.forget = []string{"a", "b", "c"}[st.n%3]
 		defer func() { s.forget = "" }()
+		if st.n > 3 {
+			if err := s.abort(p, writes, true); err != nil {
+				return err
+			}
+		}
+		_, err := s.commit(p, writes, st.n)
+		return err
+	case "collect": // aborted first, now and then; beside changes
+		s.sweep, s.now = 1+st.n, s.now+int64(st.n)*retention/3
+		defer func() { s.sweep = 0 }()
 		if st.n > 3 {
 			if err := s.abort(p, writes, true); err != nil {
 				return err

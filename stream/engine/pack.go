@@ -33,7 +33,7 @@ func (s *names) pack(h Header) []byte {
 		b = append(b, f[:]...)
 	}
 	b = append(b, byte(h.Status))
-	for _, n := range [...]int64{int64(h.Parts), int64(h.InputBytes), int64(h.Rows), int64(h.Memos), h.Open} {
+	for _, n := range [...]int64{int64(h.Parts), int64(h.InputBytes), int64(h.Rows), int64(h.Memos), h.Open, int64(h.size)} {
 		b = binary.AppendVarint(b, n)
 	}
 	b = appendText(b, h.Reason)
@@ -71,7 +71,7 @@ func (s *names) unpack(id string, b []byte) Header {
 		r.fingerprint(f)
 	}
 	h.Status = Status(r.take(1)[0])
-	h.Parts, h.InputBytes, h.Rows, h.Memos, h.Open = int(r.int()), int(r.int()), int(r.int()), int(r.int()), r.int()
+	h.Parts, h.InputBytes, h.Rows, h.Memos, h.Open, h.size = int(r.int()), int(r.int()), int(r.int()), int(r.int()), r.int(), int(r.int())
 	h.Reason = r.text()
 	h.Position = r.position()
 	if r.take(1)[0] == 1 {

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"sort"
+	"time"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -19,6 +19,8 @@ type Config struct {
 	Salt      stream.Fingerprint
 	MaxRecord int          // bytes that a row record may have; a document with a larger row is quarantined
 	Now       func() int64 // unix ns; for bookkeeping only, never for results
+	// MemoRetention is how long a memo stays that no document uses; 0: for ever.
+	MemoRetention time.Duration
 }
 
 // Partition is the state of one partition between transactions. Its methods are called by one goroutine; the evaluator
@@ -37,6 +39,7 @@ type Partition struct {
 	backlog  []stream.Fingerprint               // documents that another program evaluated, still to be evaluated
 	waiting  []stream.Fingerprint               // pending documents found at start
 	pass     int64                              // generation whose pass mark was written
+	sweep    sweep
 }
 
 // tablePlan is what rows of a table are encoded with.
@@ -84,6 +87,12 @@ func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partitio
 	if _, err := ov.load([]byte{keyStats}, &p.stats); err != nil {
 		return nil, fmt.Errorf("read statistics of partition %d: %w", id, err)
 	}
+	if p.stats.Contents == nil {
+		var err error
+		if p.stats.Contents, err = countContents(store); err != nil {
+			return nil, fmt.Errorf("count the contents of partition %d: %w", id, err)
+		}
+	}
 	if v, ok, err := store.Get([]byte{keyPassMarked}); err != nil {
 		return nil, err
 	} else if ok && len(v) == 8 {
@@ -113,6 +122,7 @@ func (p *Partition) warm() error {
 		if err := stream.Unmarshal(v, &h); err != nil {
 			return false, fmt.Errorf("read header %x of partition %d: %w", k, p.ID, err)
 		}
+		h.size = len(v)
 		p.headers.put(h)
 		n++
 		return n < cacheHeaders, nil
@@ -140,9 +150,7 @@ func (p *Partition) findBacklog() error {
 
 // Stats returns the counts of the committed state.
 func (p *Partition) Stats() Stats {
-	s := p.stats
-	s.Rows = maps.Clone(s.Rows)
-	return s
+	return p.stats.clone()
 }
 
 // Backlog returns how many documents still wait for re-evaluation under the current program.
@@ -183,6 +191,7 @@ func (p *Partition) header(id string) (Header, bool, error) {
 	if err := stream.Unmarshal(v, &h); err != nil {
 		return h, false, fmt.Errorf("read header of document %s: %w", id, err)
 	}
+	h.size = len(v)
 	h.Inline = nil // the cache keeps no inputs, and whoever wants one must not depend on what it has
 	p.headers.put(h)
 	return h, true, nil

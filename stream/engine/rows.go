@@ -20,7 +20,7 @@ type rowChange struct {
 
 // emit diffs rows against those last emitted and appends the records of the difference, as one unit. A document whose
 // row or memo does not fit into a record is refused, and nothing of it is written.
-func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]*stream.Value, out *Output) (refused, err error) {
+func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]used, out *Output) (refused, err error) {
 	held, err := emittedRows(t.p.Store, &d.header)
 	if err != nil {
 		return nil, err
@@ -139,25 +139,41 @@ func (t *Tx) tallyRows(changes []rowChange) {
 func (t *Tx) noteRows(d *document, held, now []emittedRow, changes []rowChange) {
 	inHeader, wasInHeader := len(now) <= fewRows, len(d.header.Few) == d.header.Rows
 	d.header.Rows, d.header.Few = len(now), nil
+	t.stats.Contents.Rows.add(len(now)-len(held), 0)
 	if inHeader {
 		d.header.Few = now
 	}
 	switch {
 	case inHeader && !wasInHeader:
 		for _, r := range held {
-			t.ov.delete(rowKey(d.fp, r.Table, r.Key))
+			t.dropRow(d, r)
 		}
 	case !inHeader && wasInHeader:
 		for _, r := range now {
-			t.ov.put(rowKey(d.fp, r.Table, r.Key), encode(r))
+			t.putRow(d, r, true)
 		}
 	case !inHeader:
 		for _, c := range changes {
+			r := emittedRow{Table: c.id.Table, Key: c.id.Key, Fingerprint: c.fp}
 			if c.row == nil {
-				t.ov.delete(rowKey(d.fp, c.id.Table, c.id.Key))
+				t.dropRow(d, r)
 				continue
 			}
-			t.ov.put(rowKey(d.fp, c.id.Table, c.id.Key), encode(emittedRow{Table: c.id.Table, Key: c.id.Key, Fingerprint: c.fp}))
+			t.putRow(d, r, c.new)
 		}
 	}
+}
+
+// putRow writes a row's own entry, whose size the fingerprint does not change.
+func (t *Tx) putRow(d *document, r emittedRow, added bool) {
+	encoded := encode(r)
+	t.ov.put(rowKey(d.fp, r.Table, r.Key), encoded)
+	if added {
+		t.stats.Contents.Rows.add(0, twoKeys+len(encoded))
+	}
+}
+
+func (t *Tx) dropRow(d *document, r emittedRow) {
+	t.ov.delete(rowKey(d.fp, r.Table, r.Key))
+	t.stats.Contents.Rows.add(0, -(twoKeys + len(encode(r))))
 }

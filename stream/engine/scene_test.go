@@ -33,6 +33,9 @@ type scene struct {
 	budget  time.Duration
 	ran     []string // every durable step: rows and entries of the last commit
 
+	retention time.Duration // of memos; 0: for ever
+	sweep     int           // use records that a transaction looks at; 0: it collects nothing
+
 	forget  string       // the document that transactions forget; "": none
 	forgets []forgetting // those that were committed
 }
@@ -53,6 +56,7 @@ type part struct {
 	next    int64 // offset of the next record
 	changes int64 // folded and committed, other kinds left out
 	counts  engine.Counts
+	unsized bool // a build wrote of it that did not say how large memos are
 }
 
 func newScene() *scene {
@@ -118,7 +122,7 @@ func (s *scene) open(p *part, reevaluate bool) (err error) {
 }
 
 func (s *scene) config() engine.Config {
-	return engine.Config{Program: s.program, Source: "book", Decoder: s.decoder, MaxRecord: maxRecord,
+	return engine.Config{Program: s.program, Source: "book", Decoder: s.decoder, MaxRecord: maxRecord, MemoRetention: s.retention,
 		Now: func() int64 { s.now++; return s.now }}
 }
 
@@ -140,7 +144,17 @@ func (s *scene) begin(p *part, writes []write, backlog int) (*engine.Tx, error) 
 	if err := p.engine.Resume(s.ctx, s.ev, 1<<20); err != nil {
 		return nil, err
 	}
+	found, err := false, error(nil)
+	if s.sweep > 0 {
+		found, err = p.engine.Sweep(s.sweep)
+	}
+	if err != nil {
+		return nil, err
+	}
 	tx := p.engine.Begin()
+	if found {
+		tx.Collect()
+	}
 	for i, w := range writes {
 		if err := tx.Fold(p.record(i, w.key, w.text)); err != nil {
 			return nil, err
@@ -204,6 +218,7 @@ func (s *scene) commit(p *part, writes []write, backlog int) (*engine.Output, er
 	s.totals.Add(out.Counts)
 	p.counts.Add(out.Counts)
 	p.next += int64(len(writes))
+	s.ev.Drop(tx.Collected())
 	if s.forget != "" {
 		s.forgets = append(s.forgets, forgetting{s.forget, p.next})
 		memos, _ := tx.Purged()

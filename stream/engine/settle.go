@@ -90,8 +90,7 @@ func (p *Partition) evaluation(id string, doc stream.Fingerprint, input stream.V
 func (t *Tx) Reevaluate(ctx context.Context, e *Evaluator, n int) error {
 	for _, fp := range t.p.backlog[:min(n, len(t.p.backlog))] {
 		t.due++
-		var h Header
-		ok, err := t.ov.load(docKey(keyHeader, fp), &h)
+		h, ok, err := t.headerOf(fp)
 		if err != nil {
 			return err
 		}
@@ -114,13 +113,22 @@ func (t *Tx) Reevaluate(ctx context.Context, e *Evaluator, n int) error {
 
 // stored loads a document by fingerprint with its input; nil when it is gone.
 func (t *Tx) stored(fp stream.Fingerprint) (*document, error) {
-	var h Header
-	ok, err := t.ov.load(docKey(keyHeader, fp), &h)
+	h, ok, err := t.headerOf(fp)
 	if err != nil || !ok {
 		return nil, err
 	}
 	d := t.add(h.ID, h, true)
 	return d, t.loadInput(d)
+}
+
+// headerOf is Partition.header for a document whose ID is not known.
+func (t *Tx) headerOf(fp stream.Fingerprint) (h Header, known bool, err error) {
+	v, ok, err := t.ov.get(docKey(keyHeader, fp))
+	if err != nil || !ok {
+		return h, false, err
+	}
+	h.size = len(v)
+	return h, true, stream.Unmarshal(v, &h)
 }
 
 // Resume starts evaluations of documents that were pending when the partition was opened, while their inputs and those

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"maps"
 
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
@@ -63,6 +64,8 @@ type Header struct {
 	// of their own, so that a change rewrites only what it touches.
 	Inline []byte       `cbor:"15,keyasint,omitempty"` // the input's encoding, up to inlineInput bytes
 	Few    []emittedRow `cbor:"16,keyasint,omitempty"` // the rows, up to fewRows
+
+	size int // of its encoding in the state, when it comes from there
 }
 
 type emittedRow struct {
@@ -74,6 +77,7 @@ type emittedRow struct {
 type memoUse struct {
 	Count  int64 `cbor:"1,keyasint"`
 	Unused int64 `cbor:"2,keyasint,omitempty"` // since when no document uses it, unix ns
+	Size   int   `cbor:"3,keyasint,omitempty"` // of the memo's value in bytes; 0: another build wrote it
 }
 
 // Rejected is a record that could not be understood and names no document.
@@ -92,9 +96,11 @@ type Stats struct {
 	Rejected    int64            `cbor:"4,keyasint" json:"rejected"`
 	Rows        map[string]int64 `cbor:"5,keyasint" json:"rows"`
 	Seen        schemas.Counts   `cbor:"6,keyasint" json:"-"` // changes since the partition's first
+	// Contents is nil where another build wrote last, which did not count.
+	Contents *Contents `cbor:"7,keyasint,omitempty" json:"contents,omitempty"`
 }
 
-// Add adds o's documents and rows to s; Seen stays, which only a partition counts.
+// Add adds o's documents, rows and contents to s; Seen stays, which only a partition counts.
 func (s *Stats) Add(o Stats) {
 	s.Documents += o.Documents
 	s.Pending += o.Pending
@@ -103,6 +109,23 @@ func (s *Stats) Add(o Stats) {
 	for table, n := range o.Rows {
 		addTo(&s.Rows, table, n)
 	}
+	if o.Contents != nil {
+		if s.Contents == nil {
+			s.Contents = &Contents{}
+		}
+		s.Contents.Add(*o.Contents)
+	}
+}
+
+// clone returns a copy that shares nothing with s.
+func (s *Stats) clone() Stats {
+	out := *s
+	out.Rows = maps.Clone(s.Rows)
+	if s.Contents != nil {
+		c := *s.Contents
+		out.Contents = &c
+	}
+	return out
 }
 
 func docKey(kind byte, doc stream.Fingerprint, rest ...byte) []byte {
@@ -118,6 +141,10 @@ func rowKey(doc stream.Fingerprint, table, key string) []byte {
 	id := stream.FingerprintOf(stream.ListOf(stream.StringOf(table), stream.StringOf(key)))
 	return docKey(keyRow, doc, id[:]...)
 }
+
+func memoKey(memo stream.Fingerprint) []byte { return append([]byte{keyMemo}, memo[:]...) }
+
+func memoUseKey(memo stream.Fingerprint) []byte { return append([]byte{keyMemoUse}, memo[:]...) }
 
 func memoRefKey(doc, memo stream.Fingerprint) []byte { return docKey(keyMemoRef, doc, memo[:]...) }
 

@@ -12,6 +12,9 @@ func (t *Tx) write(d *document) error {
 		return nil
 	}
 	t.tally(d.known, d.header.Status, -1)
+	if d.known {
+		t.stats.Contents.header(&d.header, -1)
+	}
 	if d.outcome == removed {
 		t.forget(d)
 		return nil
@@ -52,7 +55,10 @@ func (t *Tx) write(d *document) error {
 		t.ov.delete(docKey(keyPending, d.fp))
 	}
 	t.tally(true, h.Status, 1)
-	t.ov.put(docKey(keyHeader, d.fp), encode(h))
+	encoded := encode(h)
+	t.ov.put(docKey(keyHeader, d.fp), encoded)
+	h.size = len(encoded)
+	t.stats.Contents.header(&h, 1)
 	h.Inline = nil // the cache keeps no inputs
 	d.header = h
 	return nil
@@ -66,6 +72,7 @@ func (t *Tx) tally(known bool, s Status, by int64) {
 	switch s {
 	case Pending:
 		t.stats.Pending += by
+		t.stats.Contents.Other.add(int(by), int(by)*pendingOne)
 	case Quarantined:
 		t.stats.Quarantined += by
 	}
