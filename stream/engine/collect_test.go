@@ -90,35 +90,33 @@ func TestMemosAreCollected(t *testing.T) {
 // TestSweepWaits: a sweep begins an eighth of the retention after the one before, and is late after another.
 func TestSweepWaits(t *testing.T) {
 	collecting(t, func(t *testing.T, s *scene, p *part) {
-		s.must(t, p, write{"a", "title=A body=red,green,blue"}, write{"b", "title=B body=red"})
-		s.now += 2 * retention
-		if p.engine.SweepLate() {
-			t.Error("a sweep is late where every memo is used")
+		step := func(on int64, found, late bool) {
+			t.Helper()
+			s.now += on
+			if is := p.engine.SweepLate(); is != late {
+				t.Errorf("late: %t, want %t", is, late)
+			}
+			is, err := p.engine.Sweep(2)
+			if is != found || err != nil {
+				t.Errorf("found: %t (%v), want %t", is, err, found)
+			}
 		}
-		s.must(t, p, write{"a", "-"})
-		if !p.engine.SweepLate() {
-			t.Error("no sweep is late, though none ever was")
-		}
+		s.must(t, p, write{"a", "title=A body=red,green,blue"})
+		step(2*retention, false, false) // every memo is used
+		s.must(t, p, write{"a", "title=A body=red,green"})
+		step(retention-20, false, true) // the first that there is; two of three
+		step(1, false, true)            // the third: none is too old
+		step(50, false, false)          // blue is, but the next sweep is not due
+		step(50, false, false)
+		step(30, true, false)
+		step(1, true, false) // until it is collected
 		s.sweep = 2
-		s.must(t, p) // two of three records
-		s.now += 2 * retention
-		for range 2 { // the last one, then the first two of a second sweep
-			if p.engine.Stats().Contents.Unused.Count != 2 {
-				t.Fatalf("%+v", p.engine.Stats().Contents)
-			}
-			found, err := p.engine.Sweep(2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if found {
-				break
-			}
+		if out := s.must(t, p); out.Counts.Collected != 1 {
+			t.Errorf("%d memos are collected", out.Counts.Collected)
 		}
-		s.must(t, p)
-		s.must(t, p)
-		if p.engine.SweepLate() {
-			t.Error("a sweep is late that has just ended")
-		}
+		s.sweep = 0
+		s.must(t, p, write{"a", "title=A body=red"})
+		step(retention-50, false, true) // the second sweep goes on behind blue
 	})
 }
 

@@ -110,6 +110,9 @@ func readGolden(t *testing.T, n int, path string, uncounted bool) {
 			t.Fatal(err)
 		}
 		goOn(t, s, p, goldenMeaning(n))
+		if out := s.raw(t, p, write{"few", "-"}); out.Stats.Contents.Unused.Count != 2 {
+			t.Errorf("%+v", out.Stats.Contents)
+		}
 		if err := checkContents(p); err != nil {
 			t.Fatal(err)
 		}
