@@ -98,6 +98,9 @@ func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partitio
 	} else if ok && len(v) == 8 {
 		p.pass = int64(binary.BigEndian.Uint64(v))
 	}
+	if c.MemoRetention > 0 {
+		p.sweep.due = c.Now() // by now: nobody knows when the last one was
+	}
 	if err := errors.Join(p.findPending(), p.warm()); err != nil {
 		return nil, err
 	}

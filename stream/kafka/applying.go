@@ -37,6 +37,7 @@ func (p *Processor) apply(all []*written) error {
 			defer close(part.done)
 			if part.err = p.applyOne(w); part.err == nil {
 				w.tx.Commit()
+				p.c.Evaluator.Drop(w.tx.Collected())
 				p.c.Totals.Add(w.out.Counts)
 				p.mu.Lock()
 				w.owned.applied = w.progress.Offset

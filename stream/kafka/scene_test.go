@@ -105,6 +105,8 @@ type setup struct {
 	process   bool // run the processor
 	deliver   bool // run the delivery
 	decoder   stream.Decoder
+	now       func() time.Time // of the engine
+	retention time.Duration    // of memos; 0: for ever
 }
 
 // process is a running process of the flow.
@@ -132,7 +134,7 @@ func (s *scene) start(change ...func(*setup)) *process {
 	cluster.Dial = p.link.open
 	cluster.Log = cluster.Log.With("process", s.starts)
 	c := &p.setup
-	*c = setup{process: true, deliver: true, program: newLines(), decoder: schemas.NewFiles("page")}
+	*c = setup{process: true, deliver: true, program: newLines(), decoder: schemas.NewFiles("page"), now: time.Now}
 	c.processor = kafka.ProcessorConfig{Cluster: cluster, Topics: s.topics, TransactionalID: fmt.Sprint("lines.", s.starts),
 		Totals: p.totals, Stores: s.stores}
 	c.delivery = kafka.DeliveryConfig{Cluster: cluster, Topics: s.topics, Target: "shelf", Sink: s.shelf, Now: time.Now}
@@ -143,7 +145,8 @@ func (s *scene) start(change ...func(*setup)) *process {
 	p.cancel = cancel
 	p.ev = engine.NewEvaluator(ctx, c.program, p.totals, engine.Events{})
 	c.processor.Evaluator = p.ev
-	c.processor.Engine = engine.Config{Program: c.program, Source: "page", Decoder: c.decoder, Now: func() int64 { return time.Now().UnixNano() }}
+	c.processor.Engine = engine.Config{Program: c.program, Source: "page", Decoder: c.decoder, MemoRetention: c.retention,
+		Now: func() int64 { return c.now().UnixNano() }}
 	if c.delivery.Tables == nil {
 		c.delivery.Tables = map[string]stream.Table{}
 		for _, t := range c.program.Tables() {

@@ -127,10 +127,17 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 			return err
 		}
 		forgets := p.forgetsOf(id)
-		if len(byPartition[id])+len(forgets)+backfill[id] == 0 && !p.passDue(o) {
+		collect, err := p.sweep(o, len(records))
+		if err != nil {
+			return err
+		}
+		if len(byPartition[id])+len(forgets)+backfill[id] == 0 && !p.passDue(o) && !collect {
 			return nil
 		}
 		tx := r.tx(id)
+		if collect {
+			tx.Collect()
+		}
 		for _, rec := range byPartition[id] {
 			if err := tx.Fold(rec); err != nil {
 				return err
