@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshet-dev/freshet/control"
 	"github.com/freshet-dev/freshet/flow"
+	"github.com/freshet-dev/freshet/statestore"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/engine"
 	"github.com/freshet-dev/freshet/stream/kafka"
@@ -131,6 +132,7 @@ func (a *app) status(ctx context.Context) control.Status {
 		s.Restore = control.Restore{Remaining: m.RestoreRemaining.Load(), Records: m.RestoredRecords.Load(), Fetches: m.RestoreFetches.Load()}
 		s.Divergences = m.Divergences.Load()
 		s.Backfill = (*control.Backfill)(a.processor.Backfill())
+		s.Disk = statestore.SizeOf(a.stateDir())
 		for _, f := range a.processor.Standbys() {
 			s.Standbys = append(s.Standbys, control.Standby(f))
 		}

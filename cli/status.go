@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/freshet-dev/freshet/control"
+	"github.com/freshet-dev/freshet/statestore"
 	"github.com/freshet-dev/freshet/stream/engine"
 )
 
@@ -75,6 +76,7 @@ type overview struct {
 	Unreachable []string            `json:"unreachable,omitempty"` // replicas that can't be asked from here
 	Partitions  []control.Partition `json:"partitions"`
 	Totals      engine.Stats        `json:"totals"`
+	Disk        int64               `json:"state_disk_bytes"` // of the replicas, or of the states on this machine when nothing runs
 	SourceLag   *int64              `json:"source_lag"`
 	IntakeLag   *int64              `json:"intake_lag,omitempty"` // of a flow of several sources whose intake runs
 	Targets     []targetOverview    `json:"targets"`
@@ -100,6 +102,7 @@ func (o *overview) gather(ctx context.Context, a *app, running []*control.Client
 		o.Replicas = append(o.Replicas, s)
 		o.Partitions = append(o.Partitions, s.Partitions...)
 		o.Degraded = append(o.Degraded, s.Degraded...)
+		o.Disk += s.Disk
 		o.SourceLag = plus(o.SourceLag, s.SourceLag)
 		o.Backfill = together(o.Backfill, s.Backfill)
 		if s.Revision > 0 && !slices.Contains(o.Revisions, s.Revision) {
@@ -118,6 +121,11 @@ func (o *overview) gather(ctx context.Context, a *app, running []*control.Client
 	slices.Sort(o.Revisions)
 	slices.SortFunc(o.Partitions, func(x, y control.Partition) int { return int(x.Partition - y.Partition) })
 	o.Totals = control.Sum(o.Partitions)
+	if !o.Running {
+		for _, dir := range a.stateDirs() {
+			o.Disk += statestore.SizeOf(dir)
+		}
+	}
 	return nil
 }
 
@@ -202,6 +210,7 @@ func (o *overview) print(out io.Writer) {
 		fmt.Fprintf(out, "  intake     %s\n", behind(o.IntakeLag))
 	}
 	fmt.Fprintf(out, "  source     %s\n", behind(o.SourceLag))
+	fmt.Fprintf(out, "  state      %s\n", o.state())
 	for _, t := range sortedKeys(o.Totals.Rows) {
 		fmt.Fprintf(out, "  table      %s: %d rows\n", t, o.Totals.Rows[t])
 	}
@@ -238,6 +247,28 @@ func revisionsText(all []int64) string {
 	}
 	return fmt.Sprintf(", revisions %v: another one is being taken over", all)
 }
+
+// state says what the state consists of.
+func (o *overview) state() string {
+	text := megabytes(o.Disk) + " on disk"
+	if c := o.Totals.Contents; c != nil {
+		text += fmt.Sprintf("; documents %s, inputs %s, rows %s, %d memos %s, %d unused memos %s, other %s", megabytes(c.Documents.Bytes),
+			megabytes(c.Inputs.Bytes), megabytes(c.Rows.Bytes), c.Memos.Count, megabytes(c.Memos.Bytes), c.Unused.Count, megabytes(c.Unused.Bytes),
+			megabytes(c.Other.Bytes))
+	}
+	uncounted := 0
+	for _, p := range o.Partitions {
+		if p.State == "stored" && p.Stats.Contents == nil {
+			uncounted++
+		}
+	}
+	if uncounted > 0 {
+		text += fmt.Sprintf("; %d partitions of an earlier version are counted when a process opens them", uncounted)
+	}
+	return text
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 func (t targetOverview) text(running bool) string {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/freshet-dev/freshet/control"
+	"github.com/freshet-dev/freshet/stream/engine"
 )
 
 // TestTargetLag: a target is not said to be up to date while somebody's part of it is missing.
@@ -26,6 +27,23 @@ func TestTargetLag(t *testing.T) {
 	} {
 		if got := behind((&overview{Replicas: c.replicas}).targetOverview("db").Lag); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// TestStatusOfState: what the state consists of, added up over partitions; what an earlier version wrote is not counted yet.
+func TestStatusOfState(t *testing.T) {
+	counted := control.Partition{State: "ready", Stats: engine.Stats{Contents: &engine.Contents{Documents: engine.Amount{Count: 3, Bytes: 100_000},
+		Inputs: engine.Amount{Count: 3, Bytes: 2_000_000}, Memos: engine.Amount{Count: 7, Bytes: 3_000_000}, Unused: engine.Amount{Count: 2, Bytes: 1_000_000}}}}
+	const twice = "9.0 MB on disk; documents 0.2 MB, inputs 4.0 MB, rows 0.0 MB, 14 memos 6.0 MB, 4 unused memos 2.0 MB, other 0.0 MB"
+	for want, parts := range map[string][]control.Partition{
+		twice: {counted, counted, {State: "restoring"}},
+		twice + "; 1 partitions of an earlier version are counted when a process opens them": {counted, {State: "stored"}, counted},
+		"9.0 MB on disk": {{State: "restoring"}},
+	} {
+		o := overview{Partitions: parts, Totals: control.Sum(parts), Disk: 9_000_000}
+		if got := o.state(); got != want {
+			t.Errorf("%s\nwant\n%s", got, want)
 		}
 	}
 }

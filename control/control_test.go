@@ -98,7 +98,7 @@ func (p *process) source(s control.Stores) control.Source {
 			return control.Status{Flow: "handbook", Partitions: p.partitions, SourceLag: &lag, Degraded: []string{"node vector: refused"},
 				Intake:  &control.Intake{Lag: &lag, Records: 5, Transactions: control.Transactions{Committed: 2, Aborted: 1}},
 				Targets: []control.Target{{Target: "local", Connected: true, Lag: &lag, Freshness: &fresh}, {Target: "away"}},
-				Counts: engine.Counts{Applied: 7, Other: map[string]int64{"heartbeat": 1}, Nodes: map[string]engine.NodeCount{"vector": {Computed: 2, Reused: 5}},
+				Disk:    1234, Counts: engine.Counts{Applied: 7, Collected: 6, Other: map[string]int64{"heartbeat": 1}, Nodes: map[string]engine.NodeCount{"vector": {Computed: 2, Reused: 5}},
 					Tables: map[string]engine.TableCount{"pages": {Upserts: 4}}}}
 		},
 		Search: func(_ context.Context, q control.SearchQuery) (control.SearchResult, error) {
@@ -272,15 +272,17 @@ func get(t *testing.T, c *control.Client, path string, change func(*http.Request
 }
 
 func TestMetrics(t *testing.T) {
-	p := &process{partitions: []control.Partition{{State: "ready", Stats: engine.Stats{Documents: 4, Pending: 1, Rows: map[string]int64{"pages": 6}}},
-		{State: "restoring"}, {State: "ready", Stats: engine.Stats{Documents: 5}}}}
+	p := &process{partitions: []control.Partition{{State: "ready", Stats: engine.Stats{Documents: 4, Pending: 1, Rows: map[string]int64{"pages": 6},
+		Contents: &engine.Contents{Memos: engine.Amount{Count: 3, Bytes: 90}, Unused: engine.Amount{Count: 2, Bytes: 50}}}},
+		{State: "restoring"}, {State: "ready", Stats: engine.Stats{Documents: 5, Contents: &engine.Contents{Memos: engine.Amount{Count: 1, Bytes: 10}}}}}}
 	c := serve(t, p.source(newShelf(t)))
 	body, _ := get(t, c, "/metrics", nil)
 	for _, want := range []string{`freshet_changes_total{outcome="applied"} 7`, `freshet_changes_total{outcome="noop"} 0`,
 		`freshet_node_results_total{how="computed",node="vector"} 2`, `freshet_rows_written_total{op="upsert",table="pages"} 4`,
 		`freshet_records_skipped_total{kind="heartbeat"} 1`, `freshet_documents 9`, `freshet_documents_pending 1`,
 		`freshet_rows{table="pages"} 6`, `freshet_partitions{state="ready"} 2`, `freshet_partitions{state="restoring"} 1`,
-		`freshet_source_lag_records 3`, `freshet_target_lag_records{target="local"} 3`, `freshet_freshness_seconds{target="local"} 0.25`,
+		`freshet_state_bytes{kind="memos"} 100`, `freshet_state_bytes{kind="inputs"} 0`, `freshet_state_memos{use="used"} 4`,
+		`freshet_state_memos{use="unused"} 2`, `freshet_state_disk_bytes 1234`, `freshet_memos_collected_total 6`, `freshet_source_lag_records 3`, `freshet_target_lag_records{target="local"} 3`, `freshet_freshness_seconds{target="local"} 0.25`,
 		`freshet_intake_lag_records 3`, `freshet_intake_records_total 5`, `freshet_intake_transactions_total{result="aborted"} 1`,
 		`freshet_target_connected{target="away"} 0`, `freshet_state_divergence_total 0`, `freshet_degraded 1`} {
 		if !strings.Contains(body, want+"\n") {

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/freshet-dev/freshet/stream/engine"
 )
 
 // Metrics is what a process serves as /metrics.
@@ -55,6 +57,10 @@ var (
 	pending      = desc("documents_pending", "Documents whose evaluation is not finished.")
 	quarantined  = desc("documents_quarantined", "Documents that can't be processed until they change.")
 	rejected     = desc("records_rejected", "Records in the state that could not be understood and name no document.")
+	stateBytes   = desc("state_bytes", "Bytes of the state of this process's partitions by kind, before they are compressed.", "kind")
+	stateMemos   = desc("state_memos", "Memos in the state of this process's partitions, by whether a document uses them.", "use")
+	stateDisk    = desc("state_disk_bytes", "Bytes that the states of this process take on disk.")
+	collected    = desc("memos_collected_total", "Memos deleted because no document had used them for the retention.")
 	rows         = desc("rows", "Rows in the rows topic.", "table")
 	backlog      = desc("documents_backlog", "Documents that wait for re-evaluation.")
 	partitions   = desc("partitions", "Partitions of this process by state.", "state")
@@ -164,6 +170,7 @@ func (g gathering) counts(s Status) {
 	g.counter(changes, c.Quarantined, "quarantined")
 	g.counter(evaluations, c.Evaluated)
 	g.counter(deletions, c.Deleted)
+	g.counter(collected, c.Collected)
 	for kind, n := range c.Other {
 		g.counter(skipped, n, kind)
 	}
@@ -186,6 +193,10 @@ func (g gathering) state(s Status) {
 	for table, n := range t.Rows {
 		g.gauge(rows, float64(n), table)
 	}
+	g.gauge(stateDisk, float64(s.Disk))
+	if t.Contents != nil {
+		g.contents(*t.Contents)
+	}
 	waiting, byState := 0, map[string]int{"restoring": 0, "ready": 0, "re-evaluating": 0, "stopped": 0}
 	for _, p := range s.Partitions {
 		waiting += p.Backlog
@@ -198,6 +209,15 @@ func (g gathering) state(s Status) {
 	if s.SourceLag != nil {
 		g.gauge(sourceLag, float64(*s.SourceLag))
 	}
+}
+
+func (g gathering) contents(c engine.Contents) {
+	for kind, a := range map[string]engine.Amount{"documents": c.Documents, "inputs": c.Inputs, "rows": c.Rows, "memos": c.Memos,
+		"unused_memos": c.Unused, "other": c.Other} {
+		g.gauge(stateBytes, float64(a.Bytes), kind)
+	}
+	g.gauge(stateMemos, float64(c.Memos.Count), "used")
+	g.gauge(stateMemos, float64(c.Unused.Count), "unused")
 }
 
 func (g gathering) target(t Target) {

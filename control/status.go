@@ -19,6 +19,7 @@ type Status struct {
 	Backfill     *Backfill     `json:"backfill,omitempty"` // while documents wait for re-evaluation
 	Restore      Restore       `json:"restore"`
 	Divergences  int64         `json:"state_divergences"` // must be 0
+	Disk         int64         `json:"state_disk_bytes"`  // that the states on this machine take, those of partitions it follows or has left included
 }
 
 // Partition is one partition that a process processes.

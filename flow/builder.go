@@ -35,6 +35,9 @@ func (b *Builder) Kafka(settings Map) *Builder { return b.add("kafka", "", setti
 // Standbys says how many replicas follow each partition beside its owner.
 func (b *Builder) Standbys(n int) *Builder { return b.add("standbys", "", n) }
 
+// State says how the state is kept, e.g. Map{"memo_retention": 720 * time.Hour}.
+func (b *Builder) State(settings Map) *Builder { return b.add("state", "", settings) }
+
 // Source adds a source, e.g. "page", Map{"files": Map{"root": "./docs"}}.
 func (b *Builder) Source(name string, body Map) *Builder { return b.add("sources", name, body) }
 

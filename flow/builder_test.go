@@ -24,7 +24,7 @@ func meaning(t *testing.T, f *Flow) string {
 		t.Fatal(err)
 	}
 	said, _, _ := strings.Cut(describe(f), "warning ")
-	text := fmt.Sprintln(string(d), said, f.Program.Logic(), memos(f), f.Kafka.Brokers, f.Kafka.Partitions, f.Kafka.Access.Values, f.Standbys, len(f.Warnings))
+	text := fmt.Sprintln(string(d), said, f.Program.Logic(), memos(f), f.Kafka.Brokers, f.Kafka.Partitions, f.Kafka.Access.Values, f.Standbys, f.State, len(f.Warnings))
 	for _, s := range f.Sources {
 		text += fmt.Sprintln(s.Name, s.Kind, s.Settings.Values, s.Fields)
 	}
@@ -66,7 +66,7 @@ func built(root *tree) *Builder {
 	b := new(Builder)
 	for _, e := range root.entries {
 		switch e.key {
-		case "flow", "kafka", "standbys":
+		case "flow", "kafka", "standbys", "state":
 			b.add(e.key, "", inGo(e.value))
 			continue
 		}

@@ -15,6 +15,7 @@ type Flow struct {
 	Name     string
 	Kafka    Kafka
 	Standbys int // replicas that follow each partition beside its owner
+	State    State
 	Sources  []Source
 	Targets  []Target // in the order of the file
 	Warnings []Fault  // what is allowed, but probably not meant
@@ -149,7 +150,7 @@ func (c *checker) check(root *tree, overlay string, over []byte) (*Flow, error) 
 	return c.flow, nil
 }
 
-var flowKeys = []string{"flow", "kafka", "standbys", "sources", "models", "nodes", "tables", "targets"}
+var flowKeys = []string{"flow", "kafka", "standbys", "state", "sources", "models", "nodes", "tables", "targets"}
 
 // file checks the parts in the order in which they build on each other.
 func (c *checker) file(root *tree) {
@@ -157,6 +158,7 @@ func (c *checker) file(root *tree) {
 	c.flowName(root)
 	c.kafka(root.get("kafka"))
 	c.standbys(root.get("standbys"))
+	c.state(root.get("state"))
 	c.modelEntries(root.get("models"))
 	c.sourceEntries(root)
 	c.nodeNames(root.get("nodes"))

@@ -32,7 +32,7 @@ func (w *yamlWriter) mapping(entries []entry, depth int, compare func(a, b entry
 		}
 		w.WriteString("\n")
 		switch {
-		case depth == 0 && e.key != "kafka":
+		case depth == 0 && e.key != "kafka" && e.key != "state":
 			w.mapping(e.value.entries, 1, nil) // names
 		case depth == 1:
 			w.mapping(e.value.entries, 2, byPart)

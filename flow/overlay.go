@@ -31,7 +31,7 @@ func (c *checker) overlay(base, over *tree) {
 }
 
 func (c *checker) overlayKey(e entry) bool {
-	merged := []string{"kafka", "models", "targets", "standbys"}
+	merged := []string{"kafka", "models", "targets", "standbys", "state"}
 	switch {
 	case slices.Contains(merged, e.key):
 		return true

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func loadWith(t *testing.T, overlay string) (*Flow, error) {
@@ -24,6 +25,7 @@ func TestOverlayMergesEndPoints(t *testing.T) {
 	f, err := loadWith(t, `
 kafka: { brokers: ["a:1", "b:2"], partitions: 3 }
 standbys: 2
+state: { memo_retention: 720h }
 models: { small: { base_url: "https://models/v1", api_key: "env:KEY", batch: 8, timeout: 5s } }
 targets:
   local: { postgres: { url: "env:DB" } }
@@ -32,8 +34,8 @@ targets:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Kafka.Brokers) != 2 || f.Kafka.Partitions != 3 || f.Standbys != 2 {
-		t.Errorf("kafka %+v, %d standbys", f.Kafka, f.Standbys)
+	if len(f.Kafka.Brokers) != 2 || f.Kafka.Partitions != 3 || f.Standbys != 2 || f.State.MemoRetention != 720*time.Hour {
+		t.Errorf("kafka %+v, %d standbys, %+v", f.Kafka, f.Standbys, f.State)
 	}
 	if len(f.Targets) != 2 || f.Targets[0].Kind != "postgres" || len(f.Targets[0].Config.Tables) != 1 || f.Targets[1].Name != "more" {
 		t.Errorf("targets %+v", f.Targets)

@@ -37,7 +37,6 @@ var (
 // Keys that later versions bring, by what they belong to, with what is missing.
 var (
 	laterFlowKeys = map[string]string{
-		"state":   "memo retention and its collection aren't built yet",
 		"intake":  "the intake has no settings yet: it runs where a flow has several sources, or an `id`",
 		"rollout": "rolling tables out side by side isn't built yet",
 		"limits":  "limits aren't built yet",

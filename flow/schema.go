@@ -54,6 +54,7 @@ func Schema(r *Registry) []byte {
 		"kafka": kafkaSchema(r),
 		"standbys": {Type: "integer", Minimum: new(int64), Maximum: most(maxStandbys),
 			Description: "Replicas that keep a warm copy of each partition's state beside its owner."},
+		"state":   stateSchema(),
 		"sources": named("Where documents come from.", &schema{Pattern: identifier.String()}, sourceSchema(r)),
 		"models":  named("Models that nodes use.", nil, modelSchema(r)),
 		"nodes":   named("Steps: each an operator with its input formula.", &schema{Pattern: identifier.String()}, nodeSchema(r)),
@@ -90,6 +91,13 @@ func kafkaSchema(r *Registry) *schema {
 	s := settingsSchema("Kafka's brokers, and how they are reached.", r.Kafka.Settings)
 	s.with("brokers", &schema{Type: "array", Items: &schema{Type: "string"}, Description: "host:port of brokers to start from."}, false)
 	s.with("partitions", &schema{Type: "integer", Minimum: &low, Maximum: &high, Description: "Partitions of the flow's own topics."}, false)
+	return s
+}
+
+func stateSchema() *schema {
+	s := object(map[string]*schema{"memo_retention": {Type: "string", Pattern: durationPattern + "|^" + forEver + "$", Default: json.RawMessage(`"168h"`),
+		Description: "How long a result stays that no document uses: a duration of a minute or more, or forever."}})
+	s.Description = "How the state is kept."
 	return s
 }
 

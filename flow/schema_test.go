@@ -87,7 +87,10 @@ func TestSchemaRefusesWhatTheDecoderRefuses(t *testing.T) {
 		{"no columns", "{ path: page.path, embedding: vector }", "{}"},
 		{"no tables", "tables: [chunks]", "tables: []"},
 		{"a written-out secret", "batch: 64", "api_key: abc"},
-		{"state", "flow:", "state: { memo_retention: 168h }\nflow:"},
+		{"what isn't built", "flow:", "limits: {}\nflow:"},
+		{"unknown key of the state", "flow:", "state: { memo_retentoin: 168h }\nflow:"},
+		{"a retention without a unit", "flow:", "state: { memo_retention: 168 }\nflow:"},
+		{"a retention that is none", "flow:", "state: { memo_retention: never }\nflow:"},
 		{"key without for", "for: chunk,", ""},
 		{"bad column name", "path: page.path", "_path: page.path"},
 	}

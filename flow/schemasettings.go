@@ -17,6 +17,9 @@ func settingsSchema(doc string, specs []stream.Setting) *schema {
 	return s
 }
 
+// durationPattern tells durations but 0 from what is none, by their beginning.
+const durationPattern = `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)`
+
 func settingSchema(spec *stream.Setting) *schema {
 	s := &schema{Type: "string", Description: spec.Doc, Enum: spec.Enum, Default: defaultJSON(spec)}
 	switch spec.Kind {
@@ -32,7 +35,7 @@ func settingSchema(spec *stream.Setting) *schema {
 	case stream.SettingStrings:
 		s.Type, s.Items = "array", &schema{Type: "string"}
 	case stream.SettingDuration:
-		s.Pattern = `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)|^0$`
+		s.Pattern = durationPattern + "|^0$"
 	case stream.SettingSecret:
 		s.Pattern = "^(env|file):"
 	case stream.SettingType:

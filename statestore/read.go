@@ -112,8 +112,11 @@ func (s *Store) readError(err error) error {
 }
 
 // Size returns the bytes that the directory takes on disk now; what can't be read counts as nothing.
-func (s *Store) Size() (bytes int64) {
-	_ = filepath.WalkDir(s.dir, func(_ string, d fs.DirEntry, err error) error {
+func (s *Store) Size() (bytes int64) { return SizeOf(s.dir) }
+
+// SizeOf returns the bytes that a directory takes on disk, e.g. one that the directories of stores lie in, open or not.
+func SizeOf(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return nil // files come and go with compaction
 		}
