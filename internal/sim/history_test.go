@@ -184,14 +184,18 @@ func (h *history) shown() map[string]map[string]string {
 
 // miscounted says which partition's progress does not count each change of the source exactly once (invariant 8).
 func (w *world) miscounted() string {
-	last := map[int32]*kgo.Record{}
+	last, states := map[int32]*kgo.Record{}, replayed{}
 	from := map[int32]int64{}
 	err := w.read(flowName+".changelog", from, func(r *kgo.Record) {
 		if !r.Attrs.IsControl() {
 			last[r.Partition] = r
+			states.add(r)
 		}
 	})
 	if err != nil {
+		return err.Error()
+	}
+	if err := states.wrong(); err != nil {
 		return err.Error()
 	}
 	ends, why := w.inputEnds()

@@ -50,7 +50,8 @@ func (w *world) start(replica int, d disk) *process {
 	p.ev = engine.NewEvaluator(ctx, program, totals, engine.Events{})
 	p.proc = kafka.NewProcessor(kafka.ProcessorConfig{Cluster: cluster, Topics: w.topics, TransactionalID: fmt.Sprint(flowName, ".", replica),
 		Instance: p.instance(), Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at, Standbys: w.standbys,
-		Engine: engine.Config{Program: program, Source: w.reads(), Decoder: noting{w.decoder(), p}, Now: w.now, MaxRecord: maxRow}})
+		Engine: engine.Config{Program: program, Source: w.reads(), Decoder: noting{w.decoder(), p}, Now: w.now, MaxRecord: maxRow,
+			MemoRetention: w.retention}})
 	p.run(ctx, p.proc.Run)
 	if w.several {
 		p.run(ctx, p.intake(cluster).Run)
@@ -66,6 +67,7 @@ func (w *world) start(replica int, d disk) *process {
 	}
 	w.mu.Lock()
 	w.running = append(w.running, p)
+	w.totals = append(w.totals, totals)
 	w.mu.Unlock()
 	return p
 }

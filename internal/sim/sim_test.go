@@ -38,7 +38,7 @@ const (
 )
 
 // leastOf is how many of them there are to be of each kind.
-var leastOf = map[string]int{"standbys": 500}
+var leastOf = map[string]int{"standbys": 500, "memos collected": 1000}
 
 // tally is what all runs did together.
 type tally struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
@@ -65,6 +66,8 @@ type world struct {
 	static     bool // replicas are static members
 	several    bool // the flow reads two sources, through an intake
 	standbys   int
+	retention  time.Duration    // of memos; 0: for ever
+	totals     []*engine.Totals // of all processes
 	badger     string           // the directory of all disks; "": they are in memory
 	homes      map[string]int32 // partitions, by topic and record key of a source
 	maxPoll    int

@@ -74,8 +74,8 @@ func (c *Contents) memo(use memoUse, by int) {
 	a.add(by, by*(oneKey+use.Size))
 }
 
-// countContents walks over a whole state, in which another build did not count.
-func countContents(s Store) (*Contents, error) {
+// CountContents walks over a whole state, e.g. one in which another build did not count.
+func CountContents(s Store) (*Contents, error) {
 	c := &Contents{}
 	unused := map[stream.Fingerprint]bool{}
 	other := func(k, v []byte) error { c.Other.add(1, len(k)+len(v)); return nil }

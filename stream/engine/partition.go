@@ -89,7 +89,7 @@ func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partitio
 	}
 	if p.stats.Contents == nil {
 		var err error
-		if p.stats.Contents, err = countContents(store); err != nil {
+		if p.stats.Contents, err = CountContents(store); err != nil {
 			return nil, fmt.Errorf("count the contents of partition %d: %w", id, err)
 		}
 	}
