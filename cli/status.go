@@ -250,11 +250,11 @@ func revisionsText(all []int64) string {
 
 // state says what the state consists of.
 func (o *overview) state() string {
-	text := megabytes(o.Disk) + " on disk"
+	text := sized(o.Disk) + " on disk"
 	if c := o.Totals.Contents; c != nil {
-		text += fmt.Sprintf("; documents %s, inputs %s, rows %s, %d memos %s, %d unused memos %s, other %s", megabytes(c.Documents.Bytes),
-			megabytes(c.Inputs.Bytes), megabytes(c.Rows.Bytes), c.Memos.Count, megabytes(c.Memos.Bytes), c.Unused.Count, megabytes(c.Unused.Bytes),
-			megabytes(c.Other.Bytes))
+		text += fmt.Sprintf("; documents %s, inputs %s, rows %s, %d memos in use %s, %d unused %s, other %s", sized(c.Documents.Bytes),
+			sized(c.Inputs.Bytes), sized(c.Rows.Bytes), c.Memos.Count, sized(c.Memos.Bytes), c.Unused.Count, sized(c.Unused.Bytes),
+			sized(c.Other.Bytes))
 	}
 	uncounted := 0
 	for _, p := range o.Partitions {
@@ -263,12 +263,23 @@ func (o *overview) state() string {
 		}
 	}
 	if uncounted > 0 {
-		text += fmt.Sprintf("; %d partitions of an earlier version are counted when a process opens them", uncounted)
+		text += fmt.Sprintf("; not counted yet, since an earlier version wrote them: %d of the partitions", uncounted)
 	}
 	return text
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+// sized says a number of bytes.
+func sized(n int64) string {
+	switch {
+	case n < 1e3:
+		return fmt.Sprintf("%d B", n)
+	case n < 1e6:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1e9:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}
 
 func (t targetOverview) text(running bool) string {
 	switch {

@@ -35,13 +35,13 @@ func TestTargetLag(t *testing.T) {
 func TestStatusOfState(t *testing.T) {
 	counted := control.Partition{State: "ready", Stats: engine.Stats{Contents: &engine.Contents{Documents: engine.Amount{Count: 3, Bytes: 100_000},
 		Inputs: engine.Amount{Count: 3, Bytes: 2_000_000}, Memos: engine.Amount{Count: 7, Bytes: 3_000_000}, Unused: engine.Amount{Count: 2, Bytes: 1_000_000}}}}
-	const twice = "9.0 MB on disk; documents 0.2 MB, inputs 4.0 MB, rows 0.0 MB, 14 memos 6.0 MB, 4 unused memos 2.0 MB, other 0.0 MB"
+	const twice = "9.0 GB on disk; documents 200.0 kB, inputs 4.0 MB, rows 0 B, 14 memos in use 6.0 MB, 4 unused 2.0 MB, other 0 B"
 	for want, parts := range map[string][]control.Partition{
 		twice: {counted, counted, {State: "restoring"}},
-		twice + "; 1 partitions of an earlier version are counted when a process opens them": {counted, {State: "stored"}, counted},
-		"9.0 MB on disk": {{State: "restoring"}},
+		twice + "; not counted yet, since an earlier version wrote them: 1 of the partitions": {counted, {State: "stored"}, counted},
+		"9.0 GB on disk": {{State: "restoring"}},
 	} {
-		o := overview{Partitions: parts, Totals: control.Sum(parts), Disk: 9_000_000}
+		o := overview{Partitions: parts, Totals: control.Sum(parts), Disk: 9_000_000_000}
 		if got := o.state(); got != want {
 			t.Errorf("%s\nwant\n%s", got, want)
 		}

@@ -106,6 +106,12 @@ func readGolden(t *testing.T, n int, path string, uncounted bool) {
 		if err := s.open(p, false); err != nil {
 			t.Fatal(err)
 		}
+		if stats, err := engine.ReadStats(p.store); err != nil || (stats.Contents == nil) != uncounted {
+			t.Errorf("the store says %+v (%v)", stats.Contents, err)
+		}
+		if stats, err := engine.ReadStats(statestore.NewMemory()); err != nil || stats.Contents == nil {
+			t.Errorf("an empty store says %+v (%v)", stats.Contents, err)
+		}
 		if err := checkContents(p); err != nil {
 			t.Fatal(err)
 		}

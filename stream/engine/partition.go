@@ -289,9 +289,12 @@ func emittedRows(s Store, h *Header) ([]emittedRow, error) {
 	return out, err
 }
 
-// ReadStats returns the counts that a store holds.
+// ReadStats returns the counts that a store holds. One to which nothing was written consists of nothing.
 func ReadStats(s Store) (Stats, error) {
 	var st Stats
-	_, err := newOverlay(s).load([]byte{keyStats}, &st)
+	held, err := newOverlay(s).load([]byte{keyStats}, &st)
+	if err == nil && !held {
+		st.Contents = &Contents{}
+	}
 	return st, err
 }
