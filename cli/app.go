@@ -222,7 +222,7 @@ func (a *app) startProcessor(ctx context.Context) {
 	a.degraded.log = a.log
 	a.processor = kafka.NewProcessor(kafka.ProcessorConfig{
 		Cluster: a.cluster, Topics: a.topics, TransactionalID: a.transactionalID("processor"), ControlAddress: a.address, Instance: a.instance(), Revision: a.revision.Revision,
-		Engine: engine.Config{Program: a.flow.Program, Decoder: dec, Salt: salt, MemoRetention: a.flow.State.MemoRetention,
+		Engine: engine.Config{Program: a.flow.Program, Decoder: dec, Salt: salt, MemoRetention: a.flow.State.MemoRetention, Attempts: a.flow.Attempts,
 			Now: func() int64 { return time.Now().UnixNano() }},
 		Evaluator: a.evaluator, Totals: &a.totals, Standbys: a.flow.Standbys, At: crashPoint, Trouble: a.degraded.of("processor"),
 		Stores: a.stores(),

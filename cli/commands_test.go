@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -227,6 +228,11 @@ func (d *desk) checkWrongUsage() {
 		{"--limit 0", []string{"documents", "list", "--limit", "0"}},
 		{"which document?", []string{"documents", "show"}},
 		{"which document?", []string{"forget"}},
+		{"which documents? say IDs, or --all-quarantined", []string{"documents", "retry"}},
+		{"which documents? say IDs, or --all-quarantined", []string{"documents", "retry", "page/install.md", "--all-parked"}},
+		{"no process of flow handbook runs", []string{"documents", "retry", "--all-parked"}},
+		{"which document?", []string{"documents", "drop"}},
+		{"no process of flow handbook runs", []string{"documents", "drop", "page/install.md", "--yes"}},
 		{"no process of flow handbook runs", []string{"forget", "page/install.md", "--yes"}},
 		{"which document?", []string{"try"}},
 		{"nothing was done", []string{"reset"}},
@@ -261,6 +267,7 @@ func TestCommandsWhileDevRuns(t *testing.T) {
 	d.want(exitUsage, []string{"`freshet dev` runs flow handbook", "stop it first"}, "plan")
 	d.checkMetrics()
 	d.checkForget()
+	d.checkRetry()
 	stop()
 	if exists(filepath.Join(d.dir, ".freshet", "handbook", "control.addr")) {
 		t.Error("the address stays after a clean stop")
@@ -280,6 +287,37 @@ func (d *desk) checkForget() {
 	}
 	d.want(exitFailed, []string{"there is no document page/install.md"}, "documents", "show", "page/install.md")
 	d.want(exitDone, []string{"target     local: caught up", "chunks: 1 rows"}, "status")
+}
+
+// checkRetry has a quarantined document tried again, in both forms, and given up.
+func (d *desk) checkRetry() {
+	d.Helper()
+	d.write("docs/broken.md", "---\nlevel: high\n---\n\n# Broken\n\nIts level is no number.\n")
+	quarantined := func() {
+		d.Helper()
+		d.until("page/broken.md is quarantined", func() bool {
+			return strings.Contains(d.run("documents", "list", "--quarantined").out, "page/broken.md")
+		})
+	}
+	quarantined()
+	var r control.Retried
+	d.json(&r, "documents-retry", "documents", "retry", "page/broken.md", "page/guide/backup.md")
+	if r.Due != 1 || !slices.Equal(r.Live, []string{"page/guide/backup.md"}) {
+		d.Errorf("got %+v", r)
+	}
+	quarantined()
+	d.want(exitDone, []string{"1 documents are evaluated again"}, "documents", "retry", "--all-quarantined")
+	d.want(exitFailed, []string{"0 documents are evaluated again", "page/none.md: no process that answers holds it"}, "documents", "retry", "page/none.md")
+	quarantined()
+	d.want(exitUsage, []string{"nothing was done; to give up page/broken.md"}, "documents", "drop", "page/broken.md")
+	d.want(exitFailed, []string{"it is not quarantined"}, "documents", "drop", "page/guide/backup.md", "--yes")
+	d.want(exitFailed, []string{"there is no document handbook.files.page/0@7"}, "documents", "drop", "handbook.files.page/0@7", "--yes")
+	var dropped control.Dropped
+	d.json(&dropped, "documents-drop", "documents", "drop", "page/broken.md", "--yes")
+	if dropped.Document != "page/broken.md" {
+		d.Errorf("got %+v", dropped)
+	}
+	d.want(exitFailed, []string{"there is no document page/broken.md"}, "documents", "show", "page/broken.md")
 }
 
 func (d *desk) checkMetrics() {

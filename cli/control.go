@@ -65,7 +65,7 @@ func (a *app) addressFile() string { return filepath.Join(a.dataDir, "control.ad
 
 func (a *app) controlSource() control.Source {
 	s := control.Source{Status: a.status, Loops: a.loops, Missing: a.missing, Stores: control.NoStores{},
-		Search: a.searchHere, Rebuild: a.rebuildHere, Forget: a.forgetHere, Shown: a.shownHere}
+		Search: a.searchHere, Rebuild: a.rebuildHere, Forget: a.forgetHere, Retry: a.retryHere, Drop: a.dropHere, Shown: a.shownHere}
 	if a.processor != nil {
 		s.Stores = a.processor
 	}
@@ -81,7 +81,7 @@ func (a *app) partitions() []control.Partition {
 	var out []control.Partition
 	for _, p := range a.processor.Status() {
 		out = append(out, control.Partition{Partition: p.Partition, State: p.State, Next: p.Next, Error: p.Error, Stats: p.Stats,
-			Backlog: p.Backlog, Busy: p.Busy, Restore: (*control.PartitionRestore)(p.Restore)})
+			Backlog: p.Backlog, Busy: p.Busy, Parked: p.Parked, Restore: (*control.PartitionRestore)(p.Restore)})
 	}
 	return out
 }

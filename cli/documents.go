@@ -15,13 +15,13 @@ import (
 // newDocuments is `freshet documents`.
 func newDocuments(c *common) *cobra.Command {
 	cmd := &cobra.Command{Use: "documents", Short: "Look into a flow's documents"}
-	cmd.AddCommand(newDocumentsList(c), newDocumentsShow(c))
+	cmd.AddCommand(newDocumentsList(c), newDocumentsShow(c), newDocumentsRetry(c), newDocumentsDrop(c))
 	return cmd
 }
 
 func newDocumentsList(c *common) *cobra.Command {
 	q := control.Query{}
-	var quarantined, pending, asJSON bool
+	var quarantined, pending, parked, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list -f FLOW",
 		Short: "List documents in order of ID, with their status",
@@ -30,10 +30,11 @@ func newDocumentsList(c *common) *cobra.Command {
 	find := c.siteFlags(cmd)
 	cmd.Flags().BoolVar(&quarantined, "quarantined", false, "only documents that can't be processed until they change, with the reason")
 	cmd.Flags().BoolVar(&pending, "pending", false, "only documents whose evaluation is not finished")
+	cmd.Flags().BoolVar(&parked, "parked", false, "only pending documents whose evaluation rests, with when it is tried again and the last failure")
 	cmd.Flags().StringVar(&q.After, "after", "", "only documents with an ID after this one")
 	cmd.Flags().IntVar(&q.Limit, "limit", control.DefaultLimit, "at most so many")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
-	cmd.MarkFlagsMutuallyExclusive("quarantined", "pending")
+	cmd.MarkFlagsMutuallyExclusive("quarantined", "pending", "parked")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if q.Limit < 1 || q.Limit > control.MaxLimit {
 			return usagef("--limit %d: say a number from 1 to %d", q.Limit, control.MaxLimit)
@@ -43,6 +44,8 @@ func newDocumentsList(c *common) *cobra.Command {
 			q.Status = "quarantined"
 		case pending:
 			q.Status = "pending"
+		case parked:
+			q.Status = "parked"
 		}
 		a, err := find()
 		if err != nil {
@@ -83,7 +86,10 @@ func (a *app) documents(ctx context.Context, q control.Query) (page control.Docu
 
 func printDocuments(out io.Writer, page control.Documents) {
 	for _, d := range page.Documents {
-		fmt.Fprintf(out, "%-12s %5d rows  %s\n", d.Status, d.Rows, d.ID)
+		fmt.Fprintf(out, "%-12s %5d rows  %s\n", statusText(d), d.Rows, d.ID)
+		if d.Parked != nil {
+			fmt.Fprintf(out, "             %s\n", parkedText(d.Parked))
+		}
 		if d.Reason != "" {
 			fmt.Fprintf(out, "             %s\n", d.Reason)
 		}
@@ -97,6 +103,22 @@ func printDocuments(out io.Writer, page control.Documents) {
 	if page.Next != "" {
 		fmt.Fprintf(out, "there are more; say --after %q\n", page.Next)
 	}
+}
+
+// statusText is the status as people read it.
+func statusText(d control.Document) string {
+	if d.Parked != nil {
+		return "parked"
+	}
+	return d.Status
+}
+
+func parkedText(k *control.Parked) string {
+	text := fmt.Sprintf("due %s, %d failed attempts, the last: %s", k.Due, k.Attempts, k.Reason)
+	if k.Out != "" {
+		text += " (node " + k.Out + " answers nobody, which counts no attempt)"
+	}
+	return text
 }
 
 func newDocumentsShow(c *common) *cobra.Command {
@@ -154,7 +176,10 @@ func unknownDocument(id string, unreachable []string) error {
 }
 
 func printDocument(out io.Writer, d control.Detail) {
-	fmt.Fprintf(out, "%s\n  status     %s\n", d.ID, d.Status)
+	fmt.Fprintf(out, "%s\n  status     %s\n", d.ID, statusText(d.Document))
+	if d.Parked != nil {
+		fmt.Fprintf(out, "  parked     %s\n", parkedText(d.Parked))
+	}
 	if d.Reason != "" {
 		fmt.Fprintf(out, "  reason     %s\n", d.Reason)
 	}

@@ -50,6 +50,7 @@ nodes:
 tables:
   chunks:
     for: chunk
+    where: 'int(body.meta.level.or("1")) > 0'
     key: chunk.id
     columns: { path: page.path, title: body.title, text: chunk.text, embedding: vector }
 targets:

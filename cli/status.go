@@ -205,7 +205,7 @@ func (o *overview) print(out io.Writer) {
 	for _, address := range o.Unreachable {
 		fmt.Fprintf(out, "  a replica at %s can't be reached from here: its part is missing below\n", address)
 	}
-	fmt.Fprintf(out, "  documents  %d (%d pending, %d quarantined)\n", o.Totals.Documents, o.Totals.Pending, o.Totals.Quarantined+o.Totals.Rejected)
+	fmt.Fprintf(out, "  documents  %d (%s, %d quarantined)\n", o.Totals.Documents, o.pending(), o.Totals.Quarantined+o.Totals.Rejected)
 	if o.IntakeLag != nil {
 		fmt.Fprintf(out, "  intake     %s\n", behind(o.IntakeLag))
 	}
@@ -279,6 +279,17 @@ func sized(n int64) string {
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	}
 	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}
+
+func (o *overview) pending() string {
+	parked := 0
+	for _, p := range o.Partitions {
+		parked += p.Parked
+	}
+	if parked == 0 {
+		return fmt.Sprintf("%d pending", o.Totals.Pending)
+	}
+	return fmt.Sprintf("%d pending, of them %d parked", o.Totals.Pending, parked)
 }
 
 func (t targetOverview) text(running bool) string {

@@ -111,6 +111,18 @@ func (p *process) source(s control.Stores) control.Source {
 			h := stream.Hit{RowID: stream.RowID{Document: "page/a.md", Key: "k"}, Distance: 0.5, Columns: []stream.Entry{{Key: "text", Value: stream.StringOf(q.Text)}}}
 			return control.SearchResult{Target: q.Target, Table: "pages", Column: "v", Hits: []control.Hit{control.HitOf(h)}}, nil
 		},
+		Retry: func(_ context.Context, w control.Which) (control.Retried, error) {
+			if w.Parked {
+				return control.Retried{Due: 7}, nil
+			}
+			return control.Retried{Due: len(w.Documents) - 1, Unknown: w.Documents[1:]}, nil
+		},
+		Drop: func(_ context.Context, d control.Dropped) error {
+			if at := d.Record; at != nil && (*at == control.Position{Topic: "a/b", Partition: 2, Offset: 1 << 40}) || d.Document == "page/a & b.md" {
+				return nil
+			}
+			return control.ErrNotHere
+		},
 		Forget: func(_ context.Context, document string) (control.Forgotten, error) {
 			if document == "page/none.md" {
 				return control.Forgotten{}, control.ErrNotHere
@@ -219,6 +231,19 @@ func TestActions(t *testing.T) {
 	f, err := c.Forget(t.Context(), "page/a & b.md")
 	if err != nil || f.Document != "page/a & b.md" || f.Rows["pages"] != 2 || f.Until != 7 {
 		t.Errorf("forget: %+v, %v", f, err)
+	}
+	if r, err := c.Retry(t.Context(), control.Which{Documents: []string{"page/a & b.md", "page/none.md"}}); err != nil || r.Due != 1 || !slices.Equal(r.Unknown, []string{"page/none.md"}) {
+		t.Errorf("retry: %+v, %v", r, err)
+	}
+	if r, err := c.Retry(t.Context(), control.Which{Parked: true}); err != nil || r.Due != 7 || r.Live == nil {
+		t.Errorf("retry of all: %+v, %v", r, err)
+	}
+	at := control.Position{Topic: "a/b", Partition: 2, Offset: 1 << 40}
+	if err := errors.Join(c.Drop(t.Context(), control.Dropped{Record: &at}), c.Drop(t.Context(), control.Dropped{Document: "page/a & b.md"})); err != nil {
+		t.Errorf("drop: %v", err)
+	}
+	if err := c.Drop(t.Context(), control.Dropped{Document: "page/none.md"}); !errors.Is(err, control.ErrNotHere) {
+		t.Errorf("drop an unknown document: %v", err)
 	}
 	if _, err := c.Forget(t.Context(), "page/none.md"); !errors.Is(err, control.ErrNotHere) {
 		t.Errorf("forget an unknown document: %v", err)

@@ -12,7 +12,7 @@ import (
 
 // Query selects documents: those of a status, after an ID, in order of ID.
 type Query struct {
-	Status string // live, pending, quarantined; "": all
+	Status string // live, pending (parked ones are, too), parked, quarantined; "": all
 	After  string // only documents with a greater ID
 	Limit  int    // at most so many; 0: 100
 }
@@ -42,6 +42,7 @@ type Document struct {
 	InputBytes int       `json:"input_bytes"`
 	Position   Position  `json:"position"`         // of the last change that altered the input
 	Failed     *Position `json:"failed,omitempty"` // of the change that failed, when it is another one
+	Parked     *Parked   `json:"parked,omitempty"` // of a pending one: its evaluation rests
 }
 
 // Detail is a document with its stored input and the identities of its rows.
@@ -49,6 +50,14 @@ type Detail struct {
 	Document
 	Input Value `json:"input"` // null: none is stored
 	Rows  []Row `json:"emitted"`
+}
+
+// Parked says why and until when the evaluation of a pending document rests.
+type Parked struct {
+	Due      string `json:"due"`           // when it is evaluated again
+	Attempts int    `json:"attempts"`      // rounds that failed while others succeeded
+	Reason   string `json:"reason"`        // the last failure
+	Out      string `json:"out,omitempty"` // the node that answered nobody
 }
 
 // Row identifies a row of a document.
@@ -80,8 +89,8 @@ const shownValue = 1 << 10
 // ListDocuments reads a page of the documents that the stores hold. It visits every header, so its cost grows with the
 // number of documents, its memory with the page only.
 func ListDocuments(stores Stores, q Query) (Documents, error) {
-	if !slices.Contains([]string{"", "live", "pending", "quarantined"}, q.Status) {
-		return Documents{}, stream.Errorf(stream.Usage, "list documents", "there is no status %q; say live, pending or quarantined", q.Status)
+	if !slices.Contains([]string{"", "live", "pending", "parked", "quarantined"}, q.Status) {
+		return Documents{}, stream.Errorf(stream.Usage, "list documents", "there is no status %q; say live, pending, parked or quarantined", q.Status)
 	}
 	if q.Limit <= 0 {
 		q.Limit = DefaultLimit
@@ -104,7 +113,7 @@ func (d *Documents) add(stores Stores, partition int32, q Query) error {
 	}
 	defer release()
 	err := engine.Documents(s, func(h engine.Header) error {
-		if h.ID > q.After && (q.Status == "" || h.Status.String() == q.Status) {
+		if h.ID > q.After && q.matches(h) {
 			d.Documents = append(d.Documents, documentOf(h, partition))
 			if len(d.Documents) > 4*q.Limit {
 				d.cut(q.Limit)
@@ -121,6 +130,13 @@ func (d *Documents) add(stores Stores, partition int32, q Query) error {
 		}
 		return nil
 	})
+}
+
+func (q *Query) matches(h engine.Header) bool {
+	if q.Status == "parked" {
+		return h.Parked != nil
+	}
+	return q.Status == "" || h.Status.String() == q.Status
 }
 
 // cut keeps the first documents, in order of ID.
@@ -199,6 +215,9 @@ func documentOf(h engine.Header, partition int32) Document {
 	if h.Failed != nil {
 		p := positionOf(*h.Failed)
 		d.Failed = &p
+	}
+	if k := h.Parked; k != nil {
+		d.Parked = &Parked{Due: time.Unix(0, k.Due).UTC().Format(time.RFC3339), Attempts: k.Attempts, Reason: k.Reason, Out: k.Node}
 	}
 	return d
 }

@@ -66,6 +66,8 @@ func (s *Server) handler(at net.Addr) http.Handler {
 	mux.HandleFunc("GET /v1/search", s.search)
 	mux.HandleFunc("POST /v1/rebuild", s.rebuild)
 	mux.HandleFunc("POST /v1/forget", s.forget)
+	mux.HandleFunc("POST /v1/retry", s.retry)
+	mux.HandleFunc("POST /v1/drop", s.drop)
 	mux.HandleFunc("GET /v1/shown", s.shown)
 	mux.HandleFunc("GET /v1/derivation", s.derivation)
 	mux.HandleFunc("GET /v1/row", s.row)

@@ -24,6 +24,10 @@ type Source struct {
 	Rebuild func(target string, partitions []int32) error
 	// Forget deletes a document; ErrNotHere when the process does not hold it.
 	Forget func(ctx context.Context, document string) (Forgotten, error)
+	// Retry has documents evaluated again, of those that the process holds.
+	Retry func(ctx context.Context, w Which) (Retried, error)
+	// Drop gives up a quarantined document, or a record; ErrNotHere when the process does not hold it.
+	Drop func(ctx context.Context, d Dropped) error
 	// Shown reads a target back and counts the rows of a document; ErrNotHere when the process does not deliver to it.
 	Shown func(ctx context.Context, target, document string) (rows int64, err error)
 	// Derive explains a row; ErrNotHere when the process does not hold its document.

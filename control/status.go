@@ -30,7 +30,8 @@ type Partition struct {
 	Error     string       `json:"error,omitempty"`
 	Stats     engine.Stats `json:"stats"`
 	Backlog   int          `json:"backlog,omitempty"` // documents that wait for re-evaluation
-	Busy      bool         `json:"busy,omitempty"`    // evaluations run or wait
+	Busy      bool         `json:"busy,omitempty"`    // evaluations run, wait or rest
+	Parked    int          `json:"parked,omitempty"`  // pending documents whose evaluations rest until they are due
 	// Restore is there while the partition's changelog is being read.
 	Restore *PartitionRestore `json:"restore,omitempty"`
 }

@@ -38,6 +38,9 @@ func (b *Builder) Standbys(n int) *Builder { return b.add("standbys", "", n) }
 // State says how the state is kept, e.g. Map{"memo_retention": 720 * time.Hour}.
 func (b *Builder) State(settings Map) *Builder { return b.add("state", "", settings) }
 
+// Retry says how often the evaluation of a document may fail before it is given up, e.g. Map{"attempts": 20}.
+func (b *Builder) Retry(settings Map) *Builder { return b.add("retry", "", settings) }
+
 // Source adds a source, e.g. "page", Map{"files": Map{"root": "./docs"}}.
 func (b *Builder) Source(name string, body Map) *Builder { return b.add("sources", name, body) }
 

@@ -66,7 +66,7 @@ func built(root *tree) *Builder {
 	b := new(Builder)
 	for _, e := range root.entries {
 		switch e.key {
-		case "flow", "kafka", "standbys", "state":
+		case "flow", "kafka", "standbys", "state", "retry":
 			b.add(e.key, "", inGo(e.value))
 			continue
 		}

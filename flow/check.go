@@ -16,6 +16,7 @@ type Flow struct {
 	Kafka    Kafka
 	Standbys int // replicas that follow each partition beside its owner
 	State    State
+	Attempts int // failed rounds of evaluation after which a document is given up; 0: as many as the engine says
 	Sources  []Source
 	Targets  []Target // in the order of the file
 	Warnings []Fault  // what is allowed, but probably not meant
@@ -150,7 +151,7 @@ func (c *checker) check(root *tree, overlay string, over []byte) (*Flow, error) 
 	return c.flow, nil
 }
 
-var flowKeys = []string{"flow", "kafka", "standbys", "state", "sources", "models", "nodes", "tables", "targets"}
+var flowKeys = []string{"flow", "kafka", "standbys", "state", "retry", "sources", "models", "nodes", "tables", "targets"}
 
 // file checks the parts in the order in which they build on each other.
 func (c *checker) file(root *tree) {
@@ -159,6 +160,7 @@ func (c *checker) file(root *tree) {
 	c.kafka(root.get("kafka"))
 	c.standbys(root.get("standbys"))
 	c.state(root.get("state"))
+	c.retry(root.get("retry"))
 	c.modelEntries(root.get("models"))
 	c.sourceEntries(root)
 	c.nodeNames(root.get("nodes"))
@@ -214,6 +216,20 @@ func (c *checker) standbys(t *tree) {
 	if t != nil {
 		n, _ := c.integer(t, "`standbys`", 0, maxStandbys)
 		c.flow.Standbys = int(n)
+	}
+}
+
+// maxAttempts is some six weeks of rests of an hour.
+const maxAttempts = 1000
+
+func (c *checker) retry(t *tree) {
+	if t == nil || !c.isMapping(t, "`retry`") {
+		return
+	}
+	c.known(t, "`retry`", nil, "attempts")
+	if n := t.get("attempts"); n != nil {
+		most, _ := c.integer(n, "`attempts` of `retry`", 1, maxAttempts)
+		c.flow.Attempts = int(most)
 	}
 }
 

@@ -47,6 +47,8 @@ func TestWhatChangesLogic(t *testing.T) {
 		{name: "a model is renamed", change: []string{"small", "tiny"}},
 		{name: "a model moves", change: []string{"localhost:1", "models:2", "batch: 64", "batch: 8"}},
 		{name: "a model has a price", change: []string{"batch: 64", "batch: 64, price: 0.02"}},
+		{name: "a model has a rate", change: []string{"batch: 64", "batch: 64, rate: 2.5"}},
+		{name: "documents are given up earlier", change: []string{"flow: handbook\n", "flow: handbook\nretry: { attempts: 3 }\n"}},
 		{name: "a target changes", change: []string{"handbook.db", "other.db"}},
 		{name: "nodes are reordered", change: []string{"  body:   { op: parse.markdown, in: page.content }\n", "", "\ntables:\n", "\n  body:   { op: parse.markdown, in: page.content }\ntables:\n"}},
 		{name: "the source moves", change: []string{"./docs", "./pages"}},

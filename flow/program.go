@@ -65,6 +65,7 @@ func (c *checker) operate(s *step) {
 	}
 	if m := s.set.Model; m != nil {
 		s.node.Price = m.Settings.Values.Field(price.Name).Double()
+		s.node.Rate, s.node.Limit = m.Settings.Values.Field(rate.Name).Double(), "model "+m.Name
 	}
 }
 

@@ -58,8 +58,8 @@ var (
 		"topics":   "a source of several topics isn't built yet; declare a source for each",
 	}
 	laterNodeKeys = map[string]string{
-		"rate":    "rate limits aren't built yet",
-		"retries": "attempt budgets aren't built yet",
+		"rate":    "rate limits of nodes aren't built yet; a model has a `rate`",
+		"retries": "attempt budgets of nodes aren't built yet; the flow has `retry: {attempts: N}`",
 	}
 	laterTableKeys = map[string]string{
 		"rollout": "rolling a table out beside the old one isn't built yet",

@@ -55,6 +55,7 @@ func Schema(r *Registry) []byte {
 		"standbys": {Type: "integer", Minimum: new(int64), Maximum: most(maxStandbys),
 			Description: "Replicas that keep a warm copy of each partition's state beside its owner."},
 		"state":   stateSchema(),
+		"retry":   retrySchema(),
 		"sources": named("Where documents come from.", &schema{Pattern: identifier.String()}, sourceSchema(r)),
 		"models":  named("Models that nodes use.", nil, modelSchema(r)),
 		"nodes":   named("Steps: each an operator with its input formula.", &schema{Pattern: identifier.String()}, nodeSchema(r)),
@@ -69,6 +70,14 @@ func Schema(r *Registry) []byte {
 		panic(err) // the structure above holds nothing that JSON can't hold
 	}
 	return append(out, '\n')
+}
+
+func retrySchema() *schema {
+	one := int64(1)
+	s := object(map[string]*schema{"attempts": {Type: "integer", Minimum: &one, Maximum: most(maxAttempts), Default: json.RawMessage("10"),
+		Description: "Rounds of attempts that may fail, while inputs of other documents succeed, before a document is quarantined."}})
+	s.Description = "What becomes of documents whose evaluation keeps failing."
+	return s
 }
 
 func most(n int64) *int64 { return &n }

@@ -44,9 +44,12 @@ func (c *checker) modelEntries(t *tree) {
 // price is a setting of every model.
 var price = stream.Setting{Name: "price", Kind: stream.SettingDouble, Doc: "Price of a million input tokens, in any currency; freshet plan multiplies with it."}
 
+// rate is a setting of every model.
+var rate = stream.Setting{Name: "rate", Kind: stream.SettingDouble, Doc: "Most requests in a second, of all replicas together: each takes as much of it as it has of the flow's partitions, and halves that when the server throttles it."}
+
 // modelSettings are those of an entry of `models`, beside `provider`.
 func modelSettings(p stream.ProviderSpec) []stream.Setting {
-	return append(slices.Clip(p.Settings), price)
+	return append(slices.Clip(p.Settings), price, rate)
 }
 
 func (c *checker) model(e entry) *stream.Model {
@@ -71,6 +74,9 @@ func (c *checker) model(e entry) *stream.Model {
 	}
 	if s.Values.Field(price.Name).Double() < 0 {
 		c.add(e.value.get(price.Name).at, "", "`%s` of %s can't be below 0", price.Name, what)
+	}
+	if written := e.value.get(rate.Name); written != nil && s.Values.Field(rate.Name).Double() <= 0 {
+		c.add(written.at, "leave it out for no limit", "`%s` of %s must be above 0", rate.Name, what)
 	}
 	if _, err := spec.Dimensions(s); err != nil {
 		c.add(e.at, "", "%s: %v", what, err)

@@ -31,6 +31,8 @@ type Node struct {
 	Memo     Fingerprint // identity of its logic without its input: operator, version, settings that can change outputs
 	Lineage  NodeLineage
 	Price    float64 // of a million input tokens of its model, as declared; 0: none is
+	Rate     float64 // most calls per second, by all replicas, as declared; 0: none is
+	Limit    string  // its model's entry, whose nodes share the rate; "": it is the node's alone
 }
 
 // NodeLineage is what a row's lineage says of a node on its path.

@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"sort"
 	"sync"
@@ -21,10 +19,8 @@ type Events struct {
 }
 
 const (
-	linger       = 2 * time.Millisecond // how long a batch that is not full waits for more
-	parallel     = 4                    // calls of one node at a time, unless its operator says otherwise
-	firstBackoff = 100 * time.Millisecond
-	maxBackoff   = 30 * time.Second
+	linger   = 2 * time.Millisecond // how long a batch that is not full waits for more
+	parallel = 4                    // calls of one node at a time, unless its operator says otherwise
 )
 
 // batcher gathers the inputs of one costly node, across documents, into calls of its operator.
@@ -41,12 +37,14 @@ type batcher struct {
 	queue   []*call
 	later   []*call // of the backlog's documents: sent when queue is empty, or in a batch that has room
 	running bool
+	health  health
+	limit   *limiter
 }
 
 func newBatcher(m *memos, n *stream.Node) *batcher {
 	most := concurrency(n)
 	return &batcher{memos: m, node: n, size: int(batchSize(n)), slots: make(chan struct{}, most), behind: make(chan struct{}, max(1, most-1)),
-		live: make(chan struct{}, 1)}
+		live: make(chan struct{}, 1), limit: m.limiterOf(n)}
 }
 
 // concurrency is how many calls of the node's operator run at a time.
@@ -169,9 +167,8 @@ func (b *batcher) take(allowed bool) (batch []*call, behind bool) {
 	return batch, behind
 }
 
-// send calls the operator until it answers or the input is refused. What is transient stays pending with capped
-// back-off; a batch with a refused element is halved until that element stands alone, and so is one of which an element
-// is suspected.
+// send calls the operator until each input has an answer, is refused, or has used up its attempts. A batch with a refused
+// element is halved until that element stands alone, and so is one of which an element is suspected.
 func (b *batcher) send(batch []*call) {
 	wait := firstBackoff
 	for len(batch) > 0 {
@@ -179,27 +176,51 @@ func (b *batcher) send(batch []*call) {
 	}
 }
 
-// sendOnce settles what it can and returns the elements that are to be sent again. wait is the next pause.
+// sendOnce calls the operator once, settles what it can, and returns the elements that are to be sent again. wait is the
+// next pause.
 func (b *batcher) sendOnce(batch []*call, wait *time.Duration) (again []*call) {
-	out, err := b.retry(batch, wait)
+	out, err := b.apply(batch)
 	var partial *stream.BatchError
 	switch {
 	case err == nil && len(out) != len(batch):
 		b.fail(batch, miscounted(b.node, len(out), len(batch)))
 	case err == nil:
+		b.succeeded()
 		for i, c := range batch {
 			b.memos.finish(c, out[i], nil)
 		}
 	case errors.As(err, &partial) && len(partial.Failed) > 0:
 		return b.settlePartial(batch, out, partial, wait)
 	case len(batch) > 1 && (stream.KindOf(err) == stream.Invalid || suspects(err)):
-		b.apart(batch[len(batch)/2:])
-		*wait = firstBackoff
-		return batch[:len(batch)/2]
+		return b.halve(batch, wait)
+	case retriable(err):
+		return b.again(batch, err, wait)
 	default:
 		b.fail(batch, err)
 	}
 	return nil
+}
+
+func (b *batcher) apply(batch []*call) ([]stream.Value, error) {
+	inputs := make([]stream.Value, len(batch))
+	for i, c := range batch {
+		inputs[i] = c.input
+	}
+	b.limit.wait(b.memos.ctx)
+	sent := time.Now()
+	out, err := b.node.Operator.Apply(b.memos.ctx, inputs)
+	b.limit.tell(sent, err)
+	if retriable(err) && b.memos.ctx.Err() != nil {
+		return nil, b.memos.ctx.Err() // the end of the process is no failure
+	}
+	return out, err
+}
+
+// halve sends the second half beside others, and returns the first.
+func (b *batcher) halve(batch []*call, wait *time.Duration) []*call {
+	b.apart(batch[len(batch)/2:])
+	*wait = firstBackoff
+	return batch[:len(batch)/2]
 }
 
 // apart sends a batch beside others, when a slot is free.
@@ -215,11 +236,17 @@ func (b *batcher) apart(batch []*call) {
 
 // settlePartial settles a batch of which some elements failed; those that may succeed later are returned after a pause.
 func (b *batcher) settlePartial(batch []*call, out []stream.Value, partial *stream.BatchError, wait *time.Duration) (again []*call) {
+	if len(partial.Failed) < len(batch) {
+		b.succeeded()
+	}
 	var last error
 	for i, c := range batch {
 		err := partial.Failed[i]
 		switch {
 		case retriable(err) && b.memos.ctx.Err() == nil:
+			if one := batch[i : i+1]; b.spend(one, err) && b.park(one, err) == nil {
+				continue
+			}
 			if again = append(again, c); last == nil || retryAfter(err) > retryAfter(last) {
 				last = err
 			}
@@ -248,81 +275,6 @@ func (b *batcher) fail(batch []*call, err error) {
 		b.memos.finish(c, stream.Value{}, err)
 	}
 }
-
-// retry calls the operator until it answers, refuses, or suspects one of several inputs.
-func (b *batcher) retry(batch []*call, wait *time.Duration) ([]stream.Value, error) {
-	inputs := make([]stream.Value, len(batch))
-	for i, c := range batch {
-		inputs[i] = c.input
-	}
-	for failed := false; ; failed = true {
-		out, err := b.node.Operator.Apply(b.memos.ctx, inputs)
-		if retriable(err) && b.memos.ctx.Err() != nil {
-			return nil, b.memos.ctx.Err() // the end of the process is no failure
-		}
-		suspect := suspects(err)
-		if !retriable(err) || suspect && len(inputs) > 1 {
-			if failed && err == nil && b.memos.events.Recovered != nil {
-				b.memos.events.Recovered(b.node.Name)
-			}
-			return out, err
-		}
-		b.waitOut(batch, err, wait, suspect)
-	}
-}
-
-// waitOut pauses after a failure, each time twice as long. Where the inputs are the cause, others have the slot meanwhile,
-// and those of the documents that wait; where the operator is, more calls would not help it.
-func (b *batcher) waitOut(batch []*call, err error, wait *time.Duration, yield bool) {
-	pause := max(jitter(*wait), retryAfter(err))
-	if b.memos.events.Retrying != nil {
-		b.memos.events.Retrying(b.node.Name, err, pause)
-	}
-	*wait = min(2**wait, maxBackoff)
-	if yield {
-		b.memos.holdBack(batch)
-		<-b.slots
-		defer func() { b.slots <- struct{}{} }()
-	}
-	b.pause(pause)
-}
-
-func retryAfter(err error) time.Duration {
-	var e *stream.Error
-	if errors.As(err, &e) {
-		return e.RetryAfter
-	}
-	return 0
-}
-
-// suspects reports whether one of a call's inputs may be the cause of what is to be tried again.
-func suspects(err error) bool {
-	var e *stream.Error
-	return errors.As(err, &e) && e.Suspect && retriable(err)
-}
-
-// retriable: also a refused credential, which an operator reads again at each call, so that a rotated one heals it.
-func retriable(err error) bool {
-	if err == nil {
-		return false
-	}
-	switch stream.KindOf(err) {
-	case stream.Transient, stream.Throttled, stream.Unauthorised:
-		return true
-	}
-	return errors.Is(err, context.DeadlineExceeded)
-}
-
-func (b *batcher) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-b.memos.ctx.Done():
-	}
-}
-
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 
 // firstFailure picks the failure with the lowest index, so that messages do not depend on chance.
 func firstFailure(err error) error {

@@ -46,8 +46,8 @@ func (s *scene) sweepAll(p *part, slice int) error {
 func (s *scene) noneOutlived(p *part) error {
 	return p.store.Scan([]byte{'u'}, nil, func(k, v []byte) (bool, error) {
 		use, err := useOf(v)
-		if err == nil && use.Count == 0 && s.now-use.Unused > retention+retention/4 {
-			err = fmt.Errorf("memo %x has not been used for %d, and is still there", k[1:], s.now-use.Unused)
+		if err == nil && use.Count == 0 && s.clockNow()-use.Unused > retention+retention/4 {
+			err = fmt.Errorf("memo %x has not been used for %d, and is still there", k[1:], s.clockNow()-use.Unused)
 		}
 		return true, err
 	})

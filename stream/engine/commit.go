@@ -33,8 +33,14 @@ func (t *Tx) commit(d *document) {
 		}
 	}
 	delete(p.running, d.fp)
-	if d.outcome == waiting {
+	p.resting.remove(d.fp)
+	switch d.outcome {
+	case waiting:
 		p.running[d.fp] = d.eval
+	case parked:
+		p.resting.add(d.fp, rested{d.parked.Due, d.parked.Node, d.outages})
+	case due:
+		p.waiting = append(p.waiting, d.fp)
 	}
 }
 

@@ -47,10 +47,9 @@ func (c Contents) Bytes() int64 {
 
 // Bytes of keys, and of entries that all have the same size.
 const (
-	oneKey     = 1 + len(stream.Fingerprint{})      // of a document or a memo
-	twoKeys    = oneKey + len(stream.Fingerprint{}) // of a row or a reference, which has no value
-	partOne    = oneKey + 4                         // of a part of an input
-	pendingOne = oneKey + 8                         // an entry of the index of pending documents
+	oneKey  = 1 + len(stream.Fingerprint{})      // of a document or a memo
+	twoKeys = oneKey + len(stream.Fingerprint{}) // of a row or a reference, which has no value
+	partOne = oneKey + 4                         // of a part of an input
 )
 
 // header counts a document's header, and its input, in (by is 1) or out (-1).

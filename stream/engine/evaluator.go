@@ -116,7 +116,7 @@ type trial struct {
 const trialDocuments = 100
 
 func (t *trial) judge(doc string, err error) {
-	if t.passed || len(t.failed) >= trialDocuments || errors.Is(err, context.Canceled) {
+	if t.passed || len(t.failed) >= trialDocuments || errors.Is(err, context.Canceled) || parks(err) {
 		return
 	}
 	var e *stream.Error

@@ -74,7 +74,10 @@ func (t *Tx) finish(d *document, out *Output) error {
 		d.outcome = waiting
 		if d.eval.done {
 			d.outcome = evaluated
-			if d.eval.err != nil {
+			switch {
+			case parks(d.eval.err):
+				t.park(d)
+			case d.eval.err != nil:
 				d.outcome, d.refused = failed, d.eval.err
 			}
 		}
@@ -88,7 +91,7 @@ func (t *Tx) finish(d *document, out *Output) error {
 			d.outcome, d.refused = failed, refused
 		}
 	}
-	if d.gone && (d.outcome == removed || d.outcome == failed || d.outcome == waiting) {
+	if d.gone && (d.outcome == removed || d.outcome == failed || d.outcome == waiting || d.outcome == parked) {
 		if _, err := t.emit(d, nil, nil, out); err != nil {
 			return err
 		}
@@ -100,6 +103,9 @@ func (t *Tx) finish(d *document, out *Output) error {
 // count books every change of the document in exactly one outcome (invariant 8).
 func (t *Tx) count(d *document) {
 	n := int64(d.folded)
+	if d.outcome == due {
+		return // its changes are as open, or as counted, as they were
+	}
 	if pending := d.eval != nil && d.eval == t.p.running[d.fp]; !pending && d.outcome != unchanged {
 		t.counts.Superseded += d.header.Open
 	}
@@ -123,7 +129,7 @@ func (t *Tx) count(d *document) {
 	case failed:
 		t.counts.Quarantined += n
 	}
-	if d.eval != nil && d.outcome != waiting {
+	if d.eval != nil && d.outcome != waiting && d.outcome != parked {
 		t.counts.Evaluated++
 	}
 }

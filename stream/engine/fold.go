@@ -51,6 +51,8 @@ type document struct {
 	refused   error // the last change could not be understood
 	refusedAt stream.Position
 	eval      *Evaluation
+	parked    *Parked // with outcome parked
+	outages   int64   // of parked.Node that had ended
 	outcome   outcome
 }
 
@@ -62,6 +64,8 @@ const (
 	stored    // new input, nothing that formulas read
 	evaluated // rows are to be diffed with eval's
 	waiting   // pending
+	parked    // pending, and not evaluated until it is due
+	due       // pending, to be evaluated once the transaction has committed
 	failed    // quarantined
 	removed
 )
@@ -242,9 +246,8 @@ const rejectedValue = 64 << 10
 
 func (t *Tx) reject(r *stream.Record, cause error) error {
 	pos := stream.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
-	id := stream.FingerprintBytes(encode(pos))
 	record := encode(Rejected{Position: pos, Reason: reason(cause), Key: r.Key, Value: r.Value[:min(len(r.Value), rejectedValue)]})
-	t.ov.put(append([]byte{keyRejected}, id[:]...), record)
+	t.ov.put(rejectedKey(pos), record)
 	t.stats.Contents.Other.add(1, oneKey+len(record))
 	t.stats.Rejected++
 	t.counts.Quarantined++

@@ -23,6 +23,10 @@ type memos struct {
 	recent *recentValues
 	nodes  map[*stream.Node]*batcher
 	group  sync.WaitGroup
+	ended  outages
+	share  share
+
+	limiters map[string]*limiter // by model, or node
 }
 
 type heldStore struct {
@@ -40,11 +44,42 @@ type call struct {
 	late  chan struct{} // closed when it is not to be waited for with anything in hand
 	value stream.Value
 	err   error
+
+	failed int   // attempts that failed; of whoever sends it, as since
+	since  int64 // how often the node's calls had succeeded when the last attempt but the final one failed; or blamed
+}
+
+// outages counts by node how many outages have ended.
+type outages struct {
+	mu sync.Mutex
+	by map[string]int64
+}
+
+func (m *memos) endOutage(node string) {
+	m.ended.mu.Lock()
+	defer m.ended.mu.Unlock()
+	addTo(&m.ended.by, node, 1)
+}
+
+func (m *memos) outagesEnded(node string) int64 {
+	m.ended.mu.Lock()
+	defer m.ended.mu.Unlock()
+	return m.ended.by[node]
+}
+
+// ended reports whether the call has its result.
+func (c *call) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func newMemos(ctx context.Context, events Events) *memos {
 	return &memos{ctx: ctx, events: events, held: map[int32]*heldStore{}, calls: map[stream.Fingerprint]*call{},
-		recent: newRecentValues(64 << 20), nodes: map[*stream.Node]*batcher{}}
+		recent: newRecentValues(64 << 20), nodes: map[*stream.Node]*batcher{}, limiters: map[string]*limiter{}}
 }
 
 func (m *memos) hold(partition int32, s Store) func() {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -154,11 +155,11 @@ func (d *modelDoc) had(got string) bool {
 var texts = []string{"title=A body=red,green", "body=red,green title=A", "title=A body=red,green note=x", "title=B body=red",
 	"title=B body=~", "title=~ body=blue note=~", "title=C body=slow1", "title=A body=slow2,red", "title=A body=slow2,red note=y", "title=B body=slow2,~",
 	"title=wrong body=red", "title=D body=bad,red", "title=D body=slow1,bad", "title=E body=red," + strings.Repeat("x", maxRecord),
-	"body=green", "title=F body=a,b,c,d,e,f", "title=F body=a,c,e,g,i", "title=F body=slow1,b,c,d,e", "-", "-", "?id", "title=?", "!heartbeat", "?"}
+	"body=green", "title=F body=a,b,c,d,e,f", "title=F body=a,c,e,g,i", "title=F body=slow1,b,c,d,e", "title=G body=weak,red", "title=G body=weak,bad", "-", "-", "?id", "title=?", "!heartbeat", "?"}
 
 // stepOf is one step of a random history.
 type stepOf struct {
-	kind string // commit, abort, forget, collect, release, restart, program
+	kind string // commit, abort, forget, collect, release, restart, program; outage: of a word; rest: until what is parked may be due
 	n    int    // of records
 }
 
@@ -178,7 +179,7 @@ func drawHistory(t *rapid.T) history {
 		}
 		h.writes = append(h.writes, write{rapid.SampledFrom([]string{"a", "b", "c", "a'"}).Draw(t, "key"), rapid.SampledFrom(texts).Draw(t, "text")})
 	}
-	kinds := []string{"commit", "commit", "commit", "abort", "forget", "collect", "collect", "release", "restart", "program"}
+	kinds := []string{"commit", "commit", "commit", "abort", "forget", "collect", "collect", "release", "restart", "program", "outage", "rest"}
 	for range rapid.IntRange(1, 16).Draw(t, "steps") {
 		h.steps = append(h.steps, stepOf{rapid.SampledFrom(kinds).Draw(t, "kind"), rapid.IntRange(0, 5).Draw(t, "n")})
 	}
@@ -191,6 +192,9 @@ func (h history) run(s *scene) (err error) {
 		s.decoder = glancing{}
 	}
 	s.retention = retention
+	s.clock, s.attempts = true, 1000
+	_, s.mended = s.poisoned("weak")
+	s.mended.Store(true)
 	s.start()
 	defer s.stop()
 	p, err := s.part(0)
@@ -205,6 +209,8 @@ func (h history) run(s *scene) (err error) {
 	}
 	s.op.release("slow1")
 	s.op.release("slow2")
+	s.mended.Store(true)
+	<-time.After(2 * time.Hour)
 	if _, err := s.commit(p, h.writes[p.next:], 16); err != nil {
 		return fmt.Errorf("last commit: %w", err)
 	}
@@ -263,6 +269,12 @@ func (s *scene) play(p *part, st stepOf, writes []write) error {
 			}
 		}
 		_, err := s.commit(p, writes, st.n)
+		return err
+	case "outage":
+		s.mended.Store(st.n%2 == 0)
+	case "rest":
+		<-time.After(time.Duration(st.n) * time.Minute)
+		_, err := s.commit(p, writes[:min(1, len(writes))], st.n)
 		return err
 	case "release":
 		s.op.release([]string{"slow1", "slow2"}[st.n%2])

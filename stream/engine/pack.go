@@ -43,12 +43,24 @@ func (s *names) pack(h Header) []byte {
 	} else {
 		b = s.packPosition(append(b, 1), h.Failed)
 	}
+	b = packParked(b, h.Parked)
 	b = binary.AppendUvarint(b, uint64(len(h.Few)))
 	for _, r := range h.Few {
 		b = binary.AppendUvarint(b, s.number(r.Table))
 		b = append(appendText(b, r.Key), r.Fingerprint[:]...)
 	}
 	return b
+}
+
+func packParked(b []byte, k *Parked) []byte {
+	if k == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	for _, n := range [...]int64{k.Due, int64(k.Times), int64(k.Attempts)} {
+		b = binary.AppendVarint(b, n)
+	}
+	return appendText(appendText(b, k.Reason), k.Node)
 }
 
 func (s *names) packPosition(b []byte, p *stream.Position) []byte {
@@ -78,6 +90,7 @@ func (s *names) unpack(id string, b []byte) Header {
 		p := r.position()
 		h.Failed = &p
 	}
+	h.Parked = r.parked()
 	if n := r.uint(); n > 0 {
 		h.Few = make([]emittedRow, n)
 		for i := range h.Few {
@@ -118,6 +131,13 @@ func (r *unpacking) uint() uint64 {
 func (r *unpacking) text() string { return string(r.take(int(r.uint()))) }
 
 func (r *unpacking) name() string { return r.names.all[r.uint()] }
+
+func (r *unpacking) parked() *Parked {
+	if r.take(1)[0] == 0 {
+		return nil
+	}
+	return &Parked{Due: r.int(), Times: int(r.int()), Attempts: int(r.int()), Reason: r.text(), Node: r.text()}
+}
 
 func (r *unpacking) position() stream.Position {
 	p := stream.Position{Topic: r.name(), Partition: int32(r.int()), Offset: r.int(), Time: r.int()}

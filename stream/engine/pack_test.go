@@ -39,6 +39,10 @@ func TestPack(t *testing.T) {
 				p := position.Draw(t, "failed at")
 				h.Failed = &p
 			}
+			if rapid.Bool().Draw(t, "parked") {
+				h.Parked = &Parked{Due: rapid.Int64().Draw(t, "due"), Times: rapid.Int().Draw(t, "times"), Attempts: rapid.Int().Draw(t, "attempts"),
+					Reason: rapid.String().Draw(t, "last"), Node: rapid.String().Draw(t, "node")}
+			}
 			if rows := rapid.SliceOfN(row, 0, fewRows).Draw(t, "few"); len(rows) > 0 {
 				h.Few = rows
 			}
@@ -57,12 +61,15 @@ func TestPack(t *testing.T) {
 
 // TestPackHasAllFields: a field that a header gets is packed too, and drawn above.
 func TestPackHasAllFields(t *testing.T) {
-	const packed = 16 // with the ID, which is known, and without Inline, which is not kept
+	const packed = 17 // with the ID, which is known, and without Inline, which is not kept
 	if n := reflect.TypeFor[Header]().NumField(); n != packed+1 {
 		t.Errorf("a header has %d fields, of which %d are packed: pack, unpack and TestPack have to know the others", n, packed)
 	}
 	if n := reflect.TypeFor[stream.Position]().NumField(); n != 5 {
 		t.Errorf("a position has %d fields, of which 5 are packed", n)
+	}
+	if n := reflect.TypeFor[Parked]().NumField(); n != 5 {
+		t.Errorf("what is said of a parked document has %d fields, of which 5 are packed", n)
 	}
 	if n := reflect.TypeFor[emittedRow]().NumField(); n != 3 {
 		t.Errorf("a row has %d fields, of which 3 are packed", n)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sort"
 	"time"
 
@@ -21,6 +22,10 @@ type Config struct {
 	Now       func() int64 // unix ns; for bookkeeping only, never for results
 	// MemoRetention is how long a memo stays that no document uses; 0: for ever.
 	MemoRetention time.Duration
+	// Attempts is how many evaluations a document gets whose inputs fail while others succeed, before it is quarantined;
+	// 0: DefaultAttempts.
+	Attempts int
+	Random   func() float64 // from [0, 1), for the rests of parked documents; nil: by chance
 }
 
 // Partition is the state of one partition between transactions. Its methods are called by one goroutine; the evaluator
@@ -37,7 +42,8 @@ type Partition struct {
 	stats    Stats
 	running  map[stream.Fingerprint]*Evaluation // by document: pending evaluations
 	backlog  []stream.Fingerprint               // documents that another program evaluated, still to be evaluated
-	waiting  []stream.Fingerprint               // pending documents found at start
+	waiting  []stream.Fingerprint               // pending documents found at start, and parked ones that are due
+	resting  resting                            // parked ones that are not
 	pass     int64                              // generation whose pass mark was written
 	sweep    sweep
 }
@@ -105,14 +111,21 @@ func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partitio
 		return nil, err
 	}
 	if scanBacklog {
-		return p, p.findBacklog()
+		err := p.findBacklog()
+		p.waiting = append(p.waiting, p.resting.take(math.MaxInt64, func(string) int64 { return 0 })...) // another program may fare better
+		return p, err
 	}
 	return p, nil
 }
 
 func (p *Partition) findPending() error {
-	return p.Store.Scan([]byte{keyPending}, nil, func(k, _ []byte) (bool, error) {
-		p.waiting = append(p.waiting, stream.Fingerprint(k[1:17]))
+	return p.Store.Scan([]byte{keyPending}, nil, func(k, v []byte) (bool, error) {
+		doc := stream.Fingerprint(k[1:17])
+		if _, due, node, isParked := readPendingEntry(v); isParked {
+			p.resting.add(doc, rested{due: due, node: node})
+		} else {
+			p.waiting = append(p.waiting, doc)
+		}
 		return true, nil
 	})
 }
@@ -144,7 +157,7 @@ func (p *Partition) findBacklog() error {
 			return false, fmt.Errorf("read header %x of partition %d: %w", k, p.ID, err)
 		}
 		d := stream.Fingerprint(k[1:17])
-		if h.Logic != logic && !pending[d] && !h.Input.IsZero() {
+		if h.Logic != logic && !pending[d] && !p.resting.holds(d) && !h.Input.IsZero() {
 			p.backlog = append(p.backlog, d)
 		}
 		return true, nil
@@ -159,8 +172,14 @@ func (p *Partition) Stats() Stats {
 // Backlog returns how many documents still wait for re-evaluation under the current program.
 func (p *Partition) Backlog() int { return len(p.backlog) }
 
-// Busy reports whether evaluations run or wait.
-func (p *Partition) Busy() bool { return len(p.running)+len(p.waiting)+len(p.backlog) > 0 }
+// Busy reports whether evaluations run, wait or rest.
+func (p *Partition) Busy() bool { return p.Working() || len(p.resting.by) > 0 }
+
+// Working is Busy without documents that are parked.
+func (p *Partition) Working() bool { return len(p.running)+len(p.waiting)+len(p.backlog) > 0 }
+
+// Parked returns how many documents are parked and not due yet.
+func (p *Partition) Parked() int { return len(p.resting.by) }
 
 // PendingBytes returns the input bytes of running evaluations.
 func (p *Partition) PendingBytes() (n int) {

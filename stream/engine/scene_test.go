@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -30,12 +31,22 @@ type scene struct {
 	totals  *engine.Totals
 	parts   map[int32]*part
 	now     int64
+	clock   bool // the engine reads the bubble's clock; else each look at it is a tick
 	budget  time.Duration
 	ran     []string // every durable step: rows and entries of the last commit
 
 	retention time.Duration // of memos; 0: for ever
 	sweep     int           // use records that a transaction looks at; 0: it collects nothing
 
+	attempts int // see engine.Config
+	random   func() float64
+	mended   *atomic.Bool             // words that failed do so no more
+	told     map[stream.ErrorKind]int // by class, what was told of failures
+
+	retries []string // documents that transactions retry, and what came of it
+	retried []engine.Retried
+	drops   []string // documents that they give up, with what was rejected; which of them could be
+	dropped []bool
 	forget  string       // the document that transactions forget; "": none
 	forgets []forgetting // those that were committed
 }
@@ -123,7 +134,15 @@ func (s *scene) open(p *part, reevaluate bool) (err error) {
 
 func (s *scene) config() engine.Config {
 	return engine.Config{Program: s.program, Source: "book", Decoder: s.decoder, MaxRecord: maxRecord, MemoRetention: s.retention,
-		Now: func() int64 { s.now++; return s.now }}
+		Attempts: s.attempts, Random: s.random, Now: func() int64 { s.now++; return s.clockNow() }}
+}
+
+// clockNow is what the scene's clock shows.
+func (s *scene) clockNow() int64 {
+	if s.clock {
+		return time.Now().UnixNano() + s.now
+	}
+	return s.now
 }
 
 // record is the next record of the partition; text as notes reads it, "-" for a delete.
@@ -166,14 +185,47 @@ func (s *scene) begin(p *part, writes []write, backlog int) (*engine.Tx, error) 
 			return nil, err
 		}
 	}
+	if err := s.drop(tx); err != nil {
+		return nil, err
+	}
 	if err := tx.Reevaluate(s.ctx, s.ev, backlog); err != nil {
 		return nil, err
 	}
 	if err := tx.Settle(s.ctx, s.ev); err != nil {
 		return nil, err
 	}
+	s.retried = nil
+	for _, id := range s.retries {
+		r, err := tx.Retry(id)
+		if err != nil {
+			return nil, err
+		}
+		s.retried = append(s.retried, r)
+	}
 	s.await(p, tx)
 	return tx, tx.Failure()
+}
+
+// drop gives up the documents of drops that are quarantined, and the record that was rejected.
+func (s *scene) drop(tx *engine.Tx) error {
+	s.dropped = nil
+	for _, id := range s.drops {
+		_, quarantined, err := tx.Droppable(id)
+		if err == nil && quarantined {
+			_, err = tx.Forget(id)
+		}
+		if err != nil {
+			return err
+		}
+		s.dropped = append(s.dropped, quarantined)
+	}
+	if len(s.drops) == 0 {
+		return nil
+	}
+	return engine.RejectedRecords(s.parts[0].store, func(r engine.Rejected) error {
+		_, err := tx.DropRejected(r.Position)
+		return err
+	})
 }
 
 func (s *scene) await(p *part, tx *engine.Tx) {

@@ -131,9 +131,12 @@ func (t *Tx) headerOf(fp stream.Fingerprint) (h Header, known bool, err error) {
 	return h, true, stream.Unmarshal(v, &h)
 }
 
-// Resume starts evaluations of documents that were pending when the partition was opened, while their inputs and those
-// of running evaluations stay within room bytes.
+// Resume starts evaluations of documents that were pending when the partition was opened, and of parked ones that are due,
+// while their inputs and those of running evaluations stay within room bytes.
 func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
+	if len(p.resting.by) > 0 {
+		p.waiting = append(p.waiting, p.resting.take(p.config.Now(), e.memos.outagesEnded)...)
+	}
 	for len(p.waiting) > 0 && p.PendingBytes() < room {
 		fp := p.waiting[0]
 		t := p.Begin()
@@ -142,7 +145,7 @@ func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
 			return err
 		}
 		p.waiting = p.waiting[1:]
-		if d == nil || p.running[fp] != nil || d.header.Status != Pending {
+		if d == nil || p.running[fp] != nil || p.resting.holds(fp) || d.header.Status != Pending {
 			continue
 		}
 		d.encodeInput()
@@ -215,7 +218,7 @@ func (t *Tx) Urgent() (n int) {
 // Failure returns the first error of a finished evaluation that no document is to blame for: it stops the partition.
 func (t *Tx) Failure() error {
 	for _, d := range t.order {
-		if d.eval != nil && d.eval.done && d.eval.err != nil && stream.KindOf(d.eval.err) != stream.Invalid {
+		if d.eval != nil && d.eval.done && d.eval.err != nil && stream.KindOf(d.eval.err) != stream.Invalid && !parks(d.eval.err) {
 			return d.eval.err
 		}
 	}

@@ -19,7 +19,7 @@ const (
 	keyMemoRef    = 'e' // document, memo key → number of elements that use the memo
 	keyMemo       = 'm' // memo key → value
 	keyMemoUse    = 'u' // memo key → memoUse
-	keyPending    = 'p' // document → since when (unix ns)
+	keyPending    = 'p' // document → since when (unix ns), and of a parked one when it is due; see pendingEntry
 	keyRejected   = 'q' // fingerprint of the position → rejected record without a document
 	keyStats      = 's' // → Stats
 	keyPassMarked = 'g' // → generation whose pass mark was written
@@ -64,6 +64,7 @@ type Header struct {
 	// of their own, so that a change rewrites only what it touches.
 	Inline []byte       `cbor:"15,keyasint,omitempty"` // the input's encoding, up to inlineInput bytes
 	Few    []emittedRow `cbor:"16,keyasint,omitempty"` // the rows, up to fewRows
+	Parked *Parked      `cbor:"17,keyasint,omitempty"` // of a pending document: it rests until it is due
 
 	size int // of its encoding in the state, when it comes from there
 }

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"encoding/binary"
-
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -11,7 +9,7 @@ func (t *Tx) write(d *document) error {
 	if d.outcome == unchanged {
 		return nil
 	}
-	t.tally(d.known, d.header.Status, -1)
+	t.tally(d.known, &d.header, -1)
 	if d.known {
 		t.stats.Contents.header(&d.header, -1)
 	}
@@ -31,15 +29,23 @@ func (t *Tx) write(d *document) error {
 		t.writeInput(d, &h)
 	}
 	h.ID, h.Image, h.Position, h.Open = d.id, d.image, d.position, 0
+	h.Parked = d.parked
 	if d.folded > 0 || h.Failed == nil {
 		h.Reason, h.Failed, h.Status = "", nil, Live
 	} else {
 		h.Status = Quarantined // it was only evaluated again: its last change is still not understood
 	}
 	switch d.outcome {
-	case waiting:
+	case waiting, parked:
 		h.Status, h.Open = Pending, d.eval.changes
-		t.ov.put(docKey(keyPending, d.fp), binary.BigEndian.AppendUint64(nil, uint64(t.p.config.Now())))
+		if err := t.writePending(d); err != nil {
+			return err
+		}
+	case due:
+		h.Status, h.Open = Pending, d.header.Open
+		if err := t.writePending(d); err != nil {
+			return err
+		}
 	case failed:
 		h.Status, h.Reason = Quarantined, reason(d.refused)
 		if d.eval == nil {
@@ -48,13 +54,13 @@ func (t *Tx) write(d *document) error {
 		}
 	}
 	t.stats.Seen.Pending += h.Open - d.header.Open
-	if d.eval != nil && d.outcome != waiting {
+	if d.eval != nil && d.outcome != waiting && d.outcome != parked {
 		h.ReadSet, h.Logic = d.eval.readSet, t.p.config.Program.Logic()
 	}
 	if d.known && d.header.Status == Pending && h.Status != Pending {
 		t.ov.delete(docKey(keyPending, d.fp))
 	}
-	t.tally(true, h.Status, 1)
+	t.tally(true, &h, 1)
 	encoded := encode(h)
 	t.ov.put(docKey(keyHeader, d.fp), encoded)
 	h.size = len(encoded)
@@ -64,15 +70,32 @@ func (t *Tx) write(d *document) error {
 	return nil
 }
 
-func (t *Tx) tally(known bool, s Status, by int64) {
+// writePending indexes a pending document. One that is parked has been pending since it was evaluated first.
+func (t *Tx) writePending(d *document) error {
+	key, since := docKey(keyPending, d.fp), int64(0)
+	if d.outcome == due || d.outcome == parked && d.eval == t.p.running[d.fp] {
+		v, _, err := t.ov.get(key)
+		if err != nil {
+			return err
+		}
+		since, _, _, _ = readPendingEntry(v)
+	}
+	if since == 0 {
+		since = t.p.config.Now()
+	}
+	t.ov.put(key, pendingEntry(since, d.parked))
+	return nil
+}
+
+func (t *Tx) tally(known bool, h *Header, by int64) {
 	if !known {
 		return
 	}
 	t.stats.Documents += by
-	switch s {
+	switch h.Status {
 	case Pending:
 		t.stats.Pending += by
-		t.stats.Contents.Other.add(int(by), int(by)*pendingOne)
+		t.stats.Contents.Other.add(int(by), int(by)*(oneKey+len(pendingEntry(0, h.Parked))))
 	case Quarantined:
 		t.stats.Quarantined += by
 	}

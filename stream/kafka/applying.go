@@ -58,7 +58,7 @@ func (p *Processor) mayRunAhead(all []*written) bool {
 		return false
 	}
 	for _, o := range p.parts {
-		if o.failure != nil || o.part.Busy() || p.passAwaited(o) {
+		if o.failure != nil || o.part.Working() || p.passAwaited(o) {
 			return false
 		}
 	}
@@ -69,7 +69,7 @@ func (p *Processor) mayRunAhead(all []*written) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.forgets) == 0
+	return len(p.forgets)+len(p.requests) == 0
 }
 
 // wait returns when what was committed for a partition is in its store and the partition knows it.

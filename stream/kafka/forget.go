@@ -115,6 +115,9 @@ func (p *Processor) answer(r *round) {
 	for id, all := range r.forgets {
 		p.forgotten(id, r.txs[id], all)
 	}
+	for id, all := range r.requests {
+		p.answered(id, all)
+	}
 }
 
 // forgotten answers those whose transaction has committed, once no memo is left to be dropped.

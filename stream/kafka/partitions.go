@@ -49,6 +49,7 @@ func (p *Processor) reconcile(ctx context.Context) error {
 			p.open(ctx, id, r)
 		}
 	}
+	p.c.Evaluator.Share(len(current), int(p.c.Topics.Partitions))
 	p.keepStandbys(ctx)
 	p.publish()
 	return nil
@@ -107,6 +108,7 @@ func (p *Processor) close(id int32) {
 	p.disk[id] = o.applied
 	p.mu.Unlock()
 	p.unforgotten(id)
+	p.unanswered(id)
 	o.part.Close()
 	o.release()
 	if err := o.store.Close(); err != nil {
@@ -150,7 +152,8 @@ type PartitionStatus struct {
 	Error     string       `json:"error,omitempty"`
 	Stats     engine.Stats `json:"stats"`
 	Backlog   int          `json:"backlog,omitempty"` // documents that wait for re-evaluation
-	Busy      bool         `json:"busy,omitempty"`    // evaluations run or wait
+	Busy      bool         `json:"busy,omitempty"`    // evaluations run, wait or rest
+	Parked    int          `json:"parked,omitempty"`  // pending documents whose evaluations rest
 	// Restore is nil unless the partition's changelog is being read.
 	Restore *RestoreProgress `json:"restore,omitempty"`
 }

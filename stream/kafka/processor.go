@@ -113,6 +113,7 @@ type Processor struct {
 	opened    []*opening
 	standbys  map[int32]*standby
 	forgets   map[int32][]*forgetting // by partition; see Forget
+	requests  map[int32][]*request    // by partition; see Retry and Drop
 	disk      map[int32]int64         // how far the stores are that are not open: the offset of the last progress record
 	published []PartitionStatus
 
@@ -159,7 +160,7 @@ func NewProcessor(c ProcessorConfig) *Processor {
 	c.defaults()
 	return &Processor{c: c, log: c.Cluster.Log, wake: make(chan struct{}, 1), take: min(c.MaxPoll, evaluateAtOnce),
 		turns: make(chan struct{}, runtime.GOMAXPROCS(0)), parts: map[int32]*owned{}, standbys: map[int32]*standby{}, disk: map[int32]int64{},
-		forgets: map[int32][]*forgetting{}}
+		forgets: map[int32][]*forgetting{}, requests: map[int32][]*request{}}
 }
 
 // disks are stores that can tell how far they were when they were closed.
@@ -338,5 +339,6 @@ func (p *Processor) stop(partition int32, cause error) {
 	p.mu.Unlock()
 	p.gts.Client().PauseFetchPartitions(map[string][]int32{p.c.Topics.Source: {partition}})
 	p.unforgotten(partition)
+	p.unanswered(partition)
 	p.log.Error("partition stopped; nothing of it is lost", "flow", p.c.Topics.Flow, "partition", partition, "error", cause)
 }

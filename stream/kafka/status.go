@@ -24,7 +24,8 @@ func (p *Processor) publish() {
 	defer p.mu.Unlock()
 	p.published, p.missing = nil, p.assign.missing(ProcessorGroup(p.c.Topics.Flow))
 	for id, o := range p.parts {
-		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.done), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Busy: o.part.Busy() || p.passDue(o) || p.passAwaited(o)}
+		s := PartitionStatus{Partition: id, State: "ready", Next: max(o.next, o.done), Stats: o.part.Stats(), Backlog: o.part.Backlog(), Parked: o.part.Parked(),
+			Busy: o.part.Busy() || p.passDue(o) || p.passAwaited(o)}
 		switch {
 		case o.failure != nil:
 			s.State, s.Error = "stopped", o.failure.Error()

@@ -39,16 +39,17 @@ func (p *Processor) backfill(records int) map[int32]int {
 
 // round is the work of one transaction, by partition.
 type round struct {
-	mu      sync.Mutex // guards txs and forgets while partitions are folded
-	txs     map[int32]*engine.Tx
-	forgets map[int32][]*forgetting
-	from    map[int32]*owned
+	mu       sync.Mutex // guards txs, forgets and requests while partitions are folded
+	txs      map[int32]*engine.Tx
+	forgets  map[int32][]*forgetting
+	requests map[int32][]*asking
+	from     map[int32]*owned
 }
 
 // step folds records, evaluates within the budget, and commits. Evaluations that are not finished by then go on in the
 // background: their documents are committed as pending.
 func (p *Processor) step(ctx context.Context, records []*stream.Record) error {
-	r := &round{txs: map[int32]*engine.Tx{}, forgets: map[int32][]*forgetting{}, from: map[int32]*owned{}}
+	r := &round{txs: map[int32]*engine.Tx{}, forgets: map[int32][]*forgetting{}, requests: map[int32][]*asking{}, from: map[int32]*owned{}}
 	for id, o := range p.parts {
 		if o.failure == nil {
 			r.from[id] = o
@@ -126,12 +127,12 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 		if err := o.part.Resume(ctx, p.c.Evaluator, p.c.PendingBytes/(len(r.from)+1)); err != nil {
 			return err
 		}
-		forgets := p.forgetsOf(id)
+		forgets, requests := p.forgetsOf(id), p.requestsOf(id)
 		collect, err := p.sweep(o, len(records))
 		if err != nil {
 			return err
 		}
-		if len(byPartition[id])+len(forgets)+backfill[id] == 0 && !p.passDue(o) && !collect {
+		if len(byPartition[id])+len(forgets)+len(requests)+backfill[id] == 0 && !p.passDue(o) && !collect {
 			return nil
 		}
 		tx := r.tx(id)
@@ -146,11 +147,35 @@ func (p *Processor) fold(ctx context.Context, r *round, records []*stream.Record
 		if err := r.forget(id, tx, forgets); err != nil {
 			return err
 		}
+		for _, a := range requests {
+			if err := a.drop(tx); err != nil {
+				return err
+			}
+		}
 		if err := tx.Reevaluate(ctx, p.c.Evaluator, backfill[id]); err != nil {
 			return err
 		}
-		return tx.Settle(ctx, p.c.Evaluator)
+		if err := tx.Settle(ctx, p.c.Evaluator); err != nil {
+			return err
+		}
+		return r.ask(id, tx, requests)
 	})
+}
+
+// ask makes documents due that people asked for, and notes what is to be answered.
+func (r *round) ask(partition int32, tx *engine.Tx, requests []*asking) error {
+	if len(requests) == 0 {
+		return nil
+	}
+	r.mu.Lock()
+	r.requests[partition] = requests
+	r.mu.Unlock()
+	for _, a := range requests {
+		if err := a.retry(tx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // each runs fn for every partition of the round at the same time and returns the failures.
