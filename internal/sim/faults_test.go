@@ -30,6 +30,7 @@ var kindsOf = []kind{
 	{"join twice in one transaction (F16)", steps, joined(2)},
 	{"leave (F16)", steps, left},
 	{"twin (F28)", steps, twinned},
+	{"another revision", steps, revised},
 	{"leaders move (F19)", steps, moved(leaders)},
 	{"coordinators move (F19)", steps, moved(coordinators)},
 	{"clock jumps (F25)", steps, moved(jumped)},
@@ -146,7 +147,38 @@ func twinned(w *world, e *episode) {
 	w.recover()
 }
 
-// reach lets the broker act on a request that has left before anything else happens; sometimes it does not come to that.
+// revised brings another revision of the flow, at the point: replicas take it over one after the other, and go on with what others have written
+// by it only then. One of them may be killed on its way. Now and then one that runs it comes first, and leaves its partitions to the others.
+func revised(w *world, e *episode) {
+	t := &trap{triple: e.triple, spring: func(*process) error { return nil }}
+	if !w.lure(t) {
+		return
+	}
+	w.revision++
+	if i := w.free(); i >= 0 && w.rng.IntN(2) == 0 {
+		first := w.start(i, w.disk(i))
+		w.wait(w.between(2*time.Second, 8*time.Second))
+		w.publish(w.author.burst(60, -1))
+		w.wait(w.between(time.Second, 3*time.Second))
+		w.disks[i] = first.kill()
+		w.publish(w.author.burst(60, -1))
+		w.wait(w.between(10*time.Second, 15*time.Second)) // until its session has ended
+		w.recover()
+	}
+	for _, p := range w.live() {
+		d := p.stop()
+		p = w.start(p.replica, d)
+		w.publish(w.author.burst(10, e.partition))
+		w.wait(w.between(0, 3*time.Second))
+		if w.rng.IntN(3) == 0 {
+			w.start(p.replica, p.kill())
+		}
+	}
+	w.recover()
+	w.wait(w.between(0, 2*time.Second))
+}
+
+// arrive lets the broker act on a request that has left before anything else happens; sometimes it does not come to that.
 func (w *world) arrive(point string) {
 	switch point {
 	case "F7", "F10", "I7", "I10":

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -19,6 +20,7 @@ type history struct {
 	next  map[int32]int64
 	eyes  map[int32]*eye
 	open  map[int32]*unit
+	by    map[int32]int64 // revision that wrote the partition's last row, at least
 }
 
 // unit is a document's rows, of which the last have not come yet.
@@ -28,7 +30,7 @@ type unit struct {
 }
 
 func newHistory(m *model) *history {
-	return &history{model: m, next: map[int32]int64{}, eyes: map[int32]*eye{}, open: map[int32]*unit{}}
+	return &history{model: m, next: map[int32]int64{}, eyes: map[int32]*eye{}, open: map[int32]*unit{}, by: map[int32]int64{}}
 }
 
 // read consumes a topic from the given offsets to its end, committed records only.
@@ -121,6 +123,7 @@ func (w *world) row(h *history, r *kgo.Record) {
 	text := ""
 	if !row.Delete {
 		text = row.Columns[0].Str()
+		w.writer(h, r.Partition, at, row.Lineage)
 	}
 	if !eye.put(row.RowID, row.Delete, text) {
 		w.fault("%s: duplicated: row %q of %s is written again without a change", at, row.Key, doc)
@@ -131,6 +134,24 @@ func (w *world) row(h *history, r *kgo.Record) {
 			w.fault("%s: %v", at, err)
 		}
 	}
+}
+
+// writer checks that a partition does not go back to an older revision: a logic that came before comes again only with a newer one.
+func (w *world) writer(h *history, partition int32, at string, lineage []byte) {
+	var l schemas.Lineage
+	if err := json.Unmarshal(lineage, &l); err != nil {
+		w.fault("%s: the lineage: %v", at, err)
+		return
+	}
+	by := max(1, h.by[partition])
+	for by < h.by[partition]+logics && logicOf(by).String() != l.Revision {
+		by++
+	}
+	if by > w.revision {
+		w.fault("%s: the partition went back from revision %d to the logic %s", at, h.by[partition], l.Revision)
+		return
+	}
+	h.by[partition] = by
 }
 
 // tables are the declared ones.
@@ -155,6 +176,11 @@ func (w *world) ending() {
 		faults := w.compare(w.rows.shown())
 		if why := w.miscounted(); why != "" {
 			faults = append(faults, why)
+		}
+		for _, p := range w.live() {
+			if b := p.proc.Backfill(); b != nil {
+				faults = append(faults, fmt.Sprintf("replica %d has %d documents of another revision", p.replica, b.Left))
+			}
 		}
 		if len(faults) == 0 {
 			return

@@ -3,9 +3,12 @@
 package sim
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
 // episode is one fault: it is set up, meets changes of its partition, and what it broke is put in order.
@@ -68,16 +71,18 @@ func (w *world) toldLittle() bool {
 }
 
 // recover starts a replica again when none runs, and one that ended by itself. That must not happen, but to one
-// of twins, to one of whom the broker said so, and when the disk fails.
+// of twins, to one of whom the broker said so, when the disk fails, and to one that yields to a newer revision.
 func (w *world) recover() {
 	for _, p := range w.live() {
 		err := p.failure()
 		if err == nil {
 			continue
 		}
+		var outdated *kafka.Outdated
+		yields := errors.As(err, &outdated) && outdated.Found > outdated.Runs
 		twin := (w.twins > 0 || w.lied) && strings.Contains(err.Error(), "another process runs as the same replica")
 		disk := strings.Contains(err.Error(), errTorn.Error()) // of a restore: the process ends, and is started again
-		if !twin && !disk {
+		if !twin && !disk && !yields {
 			w.fault("replica %d ended by itself: %v", p.replica, err)
 			if len(w.wrong) > 4 {
 				w.giveUp("replicas end again and again")

@@ -46,10 +46,10 @@ func (w *world) start(replica int, d disk) *process {
 	cluster.Log = w.log.With("process", w.starts)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	program, totals := newLines(&w.mood), &engine.Totals{}
+	program, totals := newLines(&w.mood, w.revision), &engine.Totals{}
 	p.ev = engine.NewEvaluator(ctx, program, totals, engine.Events{})
 	p.proc = kafka.NewProcessor(kafka.ProcessorConfig{Cluster: cluster, Topics: w.topics, TransactionalID: fmt.Sprint(flowName, ".", replica),
-		Instance: p.instance(), Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at, Standbys: w.standbys,
+		Instance: p.instance(), Evaluator: p.ev, Totals: totals, Stores: d, MaxPoll: w.maxPoll, RestorePiece: w.piece, At: p.at, Standbys: w.standbys, Revision: w.revision,
 		Engine: engine.Config{Program: program, Source: w.reads(), Decoder: noting{w.decoder(), p}, Now: w.now, MaxRecord: maxRow,
 			MemoRetention: w.retention}})
 	p.run(ctx, p.proc.Run)

@@ -23,6 +23,7 @@ func shapeOf(seed uint64) (standbys int, intake bool, retention time.Duration) {
 }
 
 func (w *world) shape(seed uint64) {
+	w.revision = 1
 	if w.standbys, w.several, w.retention = shapeOf(seed); w.several {
 		w.source = kafka.Source{Topic: kafka.IntakeTopic(flowName), Ours: true, Planned: w.partitions,
 			From: []kafka.Source{{Topic: pages}, {Topic: tickets}}}

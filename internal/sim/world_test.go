@@ -67,6 +67,7 @@ type world struct {
 	several    bool // the flow reads two sources, through an intake
 	standbys   int
 	retention  time.Duration    // of memos; 0: for ever
+	revision   int64            // that processes run which start now
 	totals     []*engine.Totals // of all processes
 	badger     string           // the directory of all disks; "": they are in memory
 	homes      map[string]int32 // partitions, by topic and record key of a source
