@@ -15,10 +15,12 @@ type Output struct {
 	Next      int64 // input offset after the last record folded; -1: none was
 	Watermark int64 // newest source time of the changes, and of the last record if it was a no-op, unix ns
 	Stats     Stats // after the transaction
+
+	due int // documents of the backlog that it looked at
 }
 
-// Empty reports whether the transaction changes nothing and read nothing.
-func (o *Output) Empty() bool { return len(o.Rows)+len(o.Entries) == 0 && o.Next < 0 }
+// Empty reports whether the transaction changes nothing, read nothing and looked at nothing of the backlog.
+func (o *Output) Empty() bool { return len(o.Rows)+len(o.Entries)+o.due == 0 && o.Next < 0 }
 
 // Finish decides every document's outcome and returns what is to be written. What is not evaluated yet becomes pending.
 func (t *Tx) Finish() (*Output, error) {
@@ -27,7 +29,7 @@ func (t *Tx) Finish() (*Output, error) {
 			t.water = max(t.water, c.Position.Time)
 		}
 	}
-	out := &Output{Next: t.next, Watermark: t.water}
+	out := &Output{Next: t.next, Watermark: t.water, due: t.due}
 	for _, d := range t.order {
 		if err := t.finish(d, out); err != nil {
 			return nil, err

@@ -95,6 +95,28 @@ func TestBackfillKeepsItsPace(t *testing.T) {
 	})
 }
 
+// TestBacklogThatChanged: a backlog of which nothing is left to be evaluated, since all of it changed meanwhile, ends.
+func TestBacklogThatChanged(t *testing.T) {
+	play(t, func(s *scene) {
+		p := s.start(revision(1, false))
+		s.long(10)
+		s.settle(p)
+		p.stop()
+		p = s.start(revision(2, true))
+		p.proc.SetPace(schemas.Backfill{Paused: true})
+		for i := range 10 {
+			s.write(fmt.Sprintf("page-%d.md", i), fmt.Sprintf("%d is another line", i))
+		}
+		s.until("all changes are evaluated", func() bool { return p.totals.Snapshot().Evaluated == 10 })
+		p.proc.SetPace(schemas.Backfill{Rate: 1000})
+		s.until("nothing is left", func() bool { return p.proc.Backfill() == nil })
+		s.settle(p)
+		if n := p.totals.Snapshot().Evaluated; n != 10 {
+			t.Errorf("%d documents are evaluated, want each once", n)
+		}
+	})
+}
+
 // TestOutdatedYields: a process does not go on with what a newer revision has written.
 func TestOutdatedYields(t *testing.T) {
 	play(t, func(s *scene) {
