@@ -16,6 +16,7 @@ import (
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/engine"
+	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
 // planned is what `plan --json` prints.
@@ -29,6 +30,7 @@ type planned struct {
 	Targets   []string                `json:"targets"`
 	Unsure    map[string]int64        `json:"unsure"`
 	Seconds   float64                 `json:"seconds"`
+	Sample    *sampled                `json:"sample,omitempty"`
 }
 
 type plannedNode struct {
@@ -49,108 +51,171 @@ type plannedTable struct {
 	Recomputed int64 `json:"recomputed"` // rewritten unless what is computed for them turns out as it was
 }
 
+// planOptions are the flags of `freshet plan`.
+type planOptions struct {
+	sample      int // documents to be evaluated with models; 0: none
+	yes, asJSON bool
+	in          io.Reader
+	out, apart  io.Writer // apart from the plan: what a sample costs, and the question
+}
+
 // newPlan is `freshet plan`.
 func newPlan(c *common) *cobra.Command {
-	var asJSON bool
+	var o planOptions
 	cmd := &cobra.Command{
 		Use:   "plan -f FLOW",
 		Short: "Say what a changed flow file would cost, before anything happens",
 		Long: "Compare the flow file with what the flow last ran with, and print what would follow: which documents are evaluated again, how " +
 			"many elements each node computes and how many results are reused, calls and tokens of models, rows of each table, and what " +
-			"changes of the targets. No model is called and nothing is written; cheap operators run, to count what lies below them. The " +
+			"changes of the targets. No model is called and nothing is written; cheap operators run, to count what lies below them. With --sample " +
+			"some of the documents are evaluated as they would be, and their rows are compared with those that they have: that calls models for " +
+			"what is not held yet, which is said before, asked for, and paid again when the change is applied; nothing is written either. The " +
 			"state is read from the flow's changelog into a temporary directory, so replicas of `freshet run` may go on meanwhile; " +
 			"a `freshet dev` is to be stopped first. It ends with exit code 4 when there is something to do.",
 		Args: cobra.NoArgs,
 	}
 	find := c.siteFlags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().IntVar(&o.sample, "sample", 0, "evaluate so many documents, models included, and show what changes of their rows")
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask before a sample calls models")
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := o.check(); err != nil {
+			return err
+		}
 		a, err := find()
 		if err != nil {
 			return err
 		}
 		defer a.close()
-		p, err := a.plan(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return p.end(cmd.OutOrStdout(), asJSON)
+		defer a.closeOperators()
+		o.in, o.out, o.apart = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+		return a.plan(cmd.Context(), o)
 	}
 	return cmd
 }
 
-// plan compares the flow file with the recorded declaration, and foresees the evaluation of every document.
-func (a *app) plan(ctx context.Context) (p planned, err error) {
+func (o planOptions) check() error {
+	switch {
+	case o.sample < 0 || o.sample > maxSample:
+		return usagef("--sample %d: say how many documents, at most %d", o.sample, maxSample)
+	case o.sample > 0 && o.asJSON && !o.yes:
+		return usagef("--sample may call models; with --json, say --yes too")
+	}
+	return nil
+}
+
+// plan compares the flow file with the recorded declaration, foresees the evaluation of every document, and evaluates the sample that is asked for.
+// A sample that fails leaves the plan as it is.
+func (a *app) plan(ctx context.Context, o planOptions) error {
+	p, failed, err := a.planned(ctx, o)
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		if err := json.NewEncoder(o.out).Encode(p); err != nil {
+			return err
+		}
+	} else if p.Sample != nil {
+		p.Sample.print(o.out)
+	}
+	if failed == nil && !p.nothing() {
+		return &exit{code: exitDifference}
+	}
+	return failed
+}
+
+// planned makes the plan, and shows it to people before a sample is taken. failed is why there is no sample.
+func (a *app) planned(ctx context.Context, o planOptions) (p planned, failed, err error) {
 	began := time.Now()
 	if err := a.reachTopics(ctx); err != nil {
-		return p, err
+		return p, nil, err
 	}
 	_, old, err := a.recorded(ctx)
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	if err := a.renamed(old); err != nil {
-		return p, err
+		return p, nil, err
 	}
-	p = planned{Flow: a.flow.Name, Changes: append([]string{}, a.flow.Declaration().Changed(old)...), Targets: a.flow.Declaration().ChangedTargets(old),
-		Nodes: map[string]plannedNode{}, Tables: map[string]plannedTable{}}
-	f, err := a.foresee(ctx)
+	held, err := a.copyState(ctx)
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
-	p.Documents, p.Refused, p.Unsure, p.Seconds = f.Documents, f.Refused, f.Unsure, time.Since(began).Seconds()
-	for name, n := range f.Nodes {
-		p.Nodes[name] = plannedNode{n.Computed, n.Reused, n.Costly, n.Calls, n.Size, n.Sized, float64(n.Size) * n.Price / 1e6}
+	defer func() { err = errors.Join(err, held.close()) }()
+	p = planned{Flow: a.flow.Name, Changes: append([]string{}, a.flow.Declaration().Changed(old)...), Targets: a.flow.Declaration().ChangedTargets(old),
+		Tables: map[string]plannedTable{}}
+	f, err := engine.Foresee(ctx, a.flow.Program, held.all(), tokens)
+	if err != nil {
+		return p, nil, err
 	}
+	p.Documents, p.Refused, p.Unsure, p.Seconds, p.Nodes = f.Documents, f.Refused, f.Unsure, time.Since(began).Seconds(), plannedNodes(f)
 	for name, t := range f.Tables {
 		p.Tables[name] = plannedTable(t)
 	}
-	return p, nil
+	if !o.asJSON {
+		p.print(o.out)
+	}
+	if o.sample > 0 && p.Documents > 0 {
+		p.Sample, failed = a.sample(ctx, held, o)
+	}
+	return p, failed, nil
 }
 
-// foresee reads the flow's state, and evaluates its documents without calling a model.
-func (a *app) foresee(ctx context.Context) (out engine.Forecast, err error) {
-	dir, err := os.MkdirTemp("", "freshet-plan-")
-	if err != nil {
-		return out, err
+func plannedNodes(f engine.Forecast) map[string]plannedNode {
+	nodes := map[string]plannedNode{}
+	for name, n := range f.Nodes {
+		nodes[name] = plannedNode{n.Computed, n.Reused, n.Costly, n.Calls, n.Size, n.Sized, float64(n.Size) * n.Price / 1e6}
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	copies, err := a.cluster.CopyState(ctx, a.flow.Name, stores{flow: a.flow.Name, dir: dir, log: a.log})
-	if err != nil {
-		return out, err
+	return nodes
+}
+
+// tokens measures a model's input; what is no text has none.
+func tokens(_ *stream.Node, in stream.Value) (int64, error) {
+	n, err := split.Tokens(in.Str())
+	return int64(n), err
+}
+
+// stateCopy is the flow's state as its processors committed it, in a directory of its own.
+type stateCopy struct {
+	dir    string
+	stores map[int32]kafka.Store
+}
+
+func (a *app) copyState(ctx context.Context) (c stateCopy, err error) {
+	if c.dir, err = os.MkdirTemp("", "freshet-plan-"); err != nil {
+		return c, err
 	}
-	defer func() {
-		for _, s := range copies {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	var all []engine.Store
-	for _, id := range sortedKeys(copies) {
-		all = append(all, copies[id])
+	if c.stores, err = a.cluster.CopyState(ctx, a.flow.Name, stores{flow: a.flow.Name, dir: c.dir, log: a.log}); err != nil {
+		err = errors.Join(err, c.close())
 	}
-	return engine.Foresee(ctx, a.flow.Program, all, func(_ *stream.Node, in stream.Value) (int64, error) {
-		n, err := split.Tokens(in.Str()) // of what is no text, nothing
-		return int64(n), err
-	})
+	return c, err
+}
+
+func (c stateCopy) close() (err error) {
+	for _, s := range c.stores {
+		err = errors.Join(err, s.Close())
+	}
+	return errors.Join(err, os.RemoveAll(c.dir))
+}
+
+// all are the stores in order of their partitions.
+func (c stateCopy) all() (all []engine.Store) {
+	for _, id := range sortedKeys(c.stores) {
+		all = append(all, c.stores[id])
+	}
+	return all
+}
+
+func (c stateCopy) byPartition() map[int32]engine.Store {
+	all := map[int32]engine.Store{}
+	for id, s := range c.stores {
+		all[id] = s
+	}
+	return all
 }
 
 // nothing reports whether the flow already is what its file says.
 func (p planned) nothing() bool { return len(p.Changes)+len(p.Targets) == 0 && p.Documents == 0 }
-
-// end prints the plan, and gives it the exit code.
-func (p planned) end(out io.Writer, asJSON bool) error {
-	if asJSON {
-		if err := json.NewEncoder(out).Encode(p); err != nil {
-			return err
-		}
-	} else {
-		p.print(out)
-	}
-	if p.nothing() {
-		return nil
-	}
-	return &exit{code: exitDifference}
-}
 
 func (p planned) print(out io.Writer) {
 	if p.nothing() {

@@ -129,6 +129,39 @@ func DecodeRow(r *stream.Record, tables map[string]stream.Table) (w stream.RowWr
 	return w, i, n, nil
 }
 
+// DecodeColumns reads a row record without its table's declaration: names are those of the columns, in the order in which they were declared
+// when it was written. The caller sets Version. A record that is no row, of another format or malformed is an error of kind Invalid.
+func DecodeColumns(r *stream.Record) (w stream.RowWrite, names []string, err error) {
+	if !isFormat1(r) {
+		err = errFormat(r)
+	} else if w.RowID, err = ParseRowKey(r.Key); err == nil && r.Value == nil {
+		w.Delete = true
+	} else if err == nil {
+		names, err = decodeColumns(r.Value, &w)
+	}
+	if err != nil {
+		op := fmt.Sprintf("decode row record %s[%d]@%d", r.Topic, r.Partition, r.Offset)
+		return stream.RowWrite{}, nil, &stream.Error{Op: op, Doc: w.Document, Kind: stream.Invalid, Err: err}
+	}
+	return w, names, nil
+}
+
+func decodeColumns(value []byte, w *stream.RowWrite) (names []string, err error) {
+	r := avroReader{b: value}
+	if own := (stream.RowID{Table: r.text(), Document: r.text(), Key: r.text()}); r.err == nil && own != w.RowID {
+		return nil, fmt.Errorf("its key is of row %q of table %s and document %s, its value of another", w.Key, w.Table, w.Document)
+	}
+	r.blocks(func() {
+		names = append(names, r.text())
+		w.Columns = append(w.Columns, r.value(0))
+	})
+	w.Lineage = append([]byte(nil), r.bytes()...)
+	if r.err == nil && len(r.b) > 0 {
+		return nil, errAvro
+	}
+	return names, r.err
+}
+
 func decodeRow(value []byte, table stream.Table, w *stream.RowWrite) error {
 	r := avroReader{b: value}
 	w.Table, w.Document, w.Key = r.text(), r.text(), r.text()

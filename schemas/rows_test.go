@@ -119,6 +119,35 @@ func TestColumnsChange(t *testing.T) {
 	}
 }
 
+// TestDecodeColumns: a row is read without a declaration, with its columns as they were declared.
+func TestDecodeColumns(t *testing.T) {
+	table, row, lineage := everyKind()
+	r := ok(schemas.EncodeRow(table, row, "page/a.md", jsonOf(lineage), 1, 1))
+	w, names, err := schemas.DecodeColumns(&r)
+	if err != nil || w.RowID != (stream.RowID{Table: "chunks", Document: "page/a.md", Key: "k,1"}) || len(names) != len(table.Columns) {
+		t.Fatalf("%+v %v %v", w, names, err)
+	}
+	for c, name := range names {
+		if name != table.Columns[c].Name || !w.Columns[c].Equal(row.Columns[c]) {
+			t.Errorf("column %s: %v", name, w.Columns[c])
+		}
+	}
+	if (stream.Row{Table: w.Table, Key: w.Key, Columns: w.Columns}).Fingerprint() != row.Fingerprint() || string(w.Lineage) != string(jsonOf(lineage)) {
+		t.Error("what was read has another fingerprint or lineage")
+	}
+	gone := schemas.EncodeDelete(w.RowID, 1, 1)
+	if d, _, err := schemas.DecodeColumns(&gone); err != nil || !d.Delete || d.RowID != w.RowID {
+		t.Errorf("%+v %v", d, err)
+	}
+	cut, other := r, r
+	cut.Value, other.Key = r.Value[:len(r.Value)-1], schemas.RowKey(stream.RowID{Table: "chunks", Document: "page/b.md"})
+	for _, r := range []stream.Record{cut, other, schemas.EncodeMark(schemas.MarkGenerationPass, 3), {}} {
+		if _, _, err := schemas.DecodeColumns(&r); err == nil || stream.KindOf(err) != stream.Invalid {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestRowErrors(t *testing.T) {
 	table, row, lineage := everyKind()
 	tables := map[string]stream.Table{"chunks": table}

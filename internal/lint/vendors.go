@@ -43,6 +43,7 @@ var homes = map[string][]string{
 	"github.com/zeebo/blake3":               {"stream"},
 	"github.com/spf13/cobra":                {"cli"},
 	"github.com/vbauerster/mpb":             {"cli"},
+	"github.com/pmezard/go-difflib":         {"cli"},
 	"golang.org/x/sync":                     above,
 	"golang.org/x/sys":                      above,
 	"golang.org/x/text":                     above,

@@ -47,8 +47,7 @@ type Measure func(n *stream.Node, input stream.Value) (int64, error)
 // Foresee tells what the documents of stores, one for each partition, would come to under program: those that another one evaluated, and
 // those that wait. It calls no costly operator, and changes nothing.
 func Foresee(ctx context.Context, program Foreseer, stores []Store, measure Measure) (Forecast, error) {
-	f := &forecaster{program: program, stores: stores, measure: measure, computed: map[stream.Fingerprint]bool{}, costly: map[*stream.Node]bool{},
-		out: Forecast{Nodes: map[string]NodeForecast{}, Tables: map[string]TableForecast{}, Unsure: map[string]int64{}}}
+	f := newForecaster(program, stores, measure)
 	for _, s := range stores {
 		f.own = s
 		err := Documents(s, func(h Header) error {
@@ -61,12 +60,22 @@ func Foresee(ctx context.Context, program Foreseer, stores []Store, measure Meas
 			return Forecast{}, err
 		}
 	}
+	return f.forecast(), nil
+}
+
+func newForecaster(program Foreseer, stores []Store, measure Measure) *forecaster {
+	return &forecaster{program: program, stores: stores, measure: measure, computed: map[stream.Fingerprint]bool{}, costly: map[*stream.Node]bool{},
+		out: Forecast{Nodes: map[string]NodeForecast{}, Tables: map[string]TableForecast{}, Unsure: map[string]int64{}}}
+}
+
+// forecast is what the documents so far come to.
+func (f *forecaster) forecast() Forecast {
 	for n := range f.costly {
 		sum := f.out.Nodes[n.Name]
 		sum.Costly, sum.Price, sum.Calls = true, n.Price, (sum.Computed+batchSize(n)-1)/batchSize(n)
 		f.out.Nodes[n.Name] = sum
 	}
-	return f.out, nil
+	return f.out
 }
 
 // Recalled returns calls for evaluating a document as Foresee does, beside what the flow does: cheap operators run, and of costly ones the results are

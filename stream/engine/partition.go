@@ -76,19 +76,25 @@ func (t *tablePlan) lineage(document string) []stream.NodeLineage {
 	return nodes
 }
 
+// tablePlans are those of a program's tables, by name.
+func tablePlans(program stream.Program) map[string]*tablePlan {
+	plans := map[string]*tablePlan{}
+	for _, table := range program.Tables() {
+		plan := &tablePlan{Table: table, nodes: program.TableLineage(table.Name)}
+		if s, ok := program.(sourced); ok && s.Several() {
+			plan.sourced, plan.bySource = s, map[string][]stream.NodeLineage{}
+		}
+		plans[table.Name] = plan
+	}
+	return plans
+}
+
 // OpenPartition reads what a restored store says of its documents: the counts, the pending ones, and those that another
 // program than the current one evaluated (they form the backlog when reevaluate is set or recorded differs).
 func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partition, error) {
 	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{},
-		revision: c.Program.Logic().String(), tables: map[string]*tablePlan{}}
+		revision: c.Program.Logic().String(), tables: tablePlans(c.Program)}
 	p.keyed, _ = c.Decoder.(keyed)
-	for _, table := range c.Program.Tables() {
-		plan := &tablePlan{Table: table, nodes: c.Program.TableLineage(table.Name)}
-		if s, ok := c.Program.(sourced); ok && s.Several() {
-			plan.sourced, plan.bySource = s, map[string][]stream.NodeLineage{}
-		}
-		p.tables[table.Name] = plan
-	}
 	ov := newOverlay(store)
 	if _, err := ov.load([]byte{keyStats}, &p.stats); err != nil {
 		return nil, fmt.Errorf("read statistics of partition %d: %w", id, err)

@@ -36,3 +36,25 @@ func (c Cluster) LastRow(ctx context.Context, t Topics, table stream.Table, id s
 	})
 	return w, at, found, err
 }
+
+// RowRecords calls each for every committed row record of documents, given with their partitions, deletes included: in the order of the
+// rows topic, up to its end as of the call. The topic has so many partitions, of which only those with a document are read.
+func (c Cluster) RowRecords(ctx context.Context, flow string, partitions int32, documents map[string]int32, each func(*stream.Record) error) error {
+	from := Ends{}
+	for p := range partitions {
+		from[p] = math.MaxInt64
+	}
+	for _, p := range documents {
+		delete(from, p)
+	}
+	_, err := c.scanFrom(ctx, rowsTopic(flow), from, func(r *kgo.Record) error {
+		rec := fromKafka(r)
+		if _, document, _, _, isRow := schemas.RowHeader(rec); isRow {
+			if _, meant := documents[document]; meant {
+				return each(rec)
+			}
+		}
+		return nil
+	})
+	return err
+}
