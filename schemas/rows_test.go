@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,9 +140,10 @@ func TestDecodeColumns(t *testing.T) {
 	if d, _, err := schemas.DecodeColumns(&gone); err != nil || !d.Delete || d.RowID != w.RowID {
 		t.Errorf("%+v %v", d, err)
 	}
-	cut, other := r, r
-	cut.Value, other.Key = r.Value[:len(r.Value)-1], schemas.RowKey(stream.RowID{Table: "chunks", Document: "page/b.md"})
-	for _, r := range []stream.Record{cut, other, schemas.EncodeMark(schemas.MarkGenerationPass, 3), {}} {
+	cut, long, other := r, r, r
+	cut.Value, long.Value = r.Value[:len(r.Value)-1], append(slices.Clone(r.Value), 0)
+	other.Key = schemas.RowKey(stream.RowID{Table: "chunks", Document: "page/b.md"})
+	for _, r := range []stream.Record{cut, long, other, schemas.EncodeMark(schemas.MarkGenerationPass, 3), {}} {
 		if _, _, err := schemas.DecodeColumns(&r); err == nil || stream.KindOf(err) != stream.Invalid {
 			t.Errorf("%v", err)
 		}
