@@ -169,7 +169,8 @@ func (a *app) rowsOf(ctx context.Context, documents []engine.Sampled, partitions
 		if !meant || w.Delete {
 			return nil
 		}
-		current := stream.Row{Table: w.Table, Key: w.Key, Columns: w.Columns}.Fingerprint() == version
+		row := stream.Row{Table: w.Table, Key: w.Key, Columns: w.Columns}
+		current := engine.RowVersion(names, row) == version || row.Fingerprint() == version // earlier builds noted no names
 		if rows[w.RowID].current && !current {
 			return nil
 		}

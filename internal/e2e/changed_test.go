@@ -21,6 +21,7 @@ func declarations(m *modelServer) map[string][]string {
 		"formula of a column":  {"title: parsed.title", `title: 'parsed.title.or("") + "!"'`},
 		"key":                  {"key: chunk.id", "key: string(chunk.index)"},
 		"column added":         {"text: chunk.text", "text: chunk.text, title: parsed.title"},
+		"column renamed":       {"text: chunk.text", "texts: chunk.text"},
 		"column taken away":    {"text: chunk.text, ", ""},
 		"column's type":        {"parts: 'size(chunks)'", "parts: 'string(size(chunks))'"},
 		"where":                {"for: chunk, key", `for: chunk, where: 'page.name != "lakes.md"', key`},

@@ -64,7 +64,7 @@ func Foresee(ctx context.Context, program Foreseer, stores []Store, measure Meas
 }
 
 func newForecaster(program Foreseer, stores []Store, measure Measure) *forecaster {
-	return &forecaster{program: program, stores: stores, measure: measure, computed: map[stream.Fingerprint]bool{}, costly: map[*stream.Node]bool{},
+	return &forecaster{program: program, columns: columnsOf(program.Tables()), stores: stores, measure: measure, computed: map[stream.Fingerprint]bool{}, costly: map[*stream.Node]bool{},
 		out: Forecast{Nodes: map[string]NodeForecast{}, Tables: map[string]TableForecast{}, Unsure: map[string]int64{}}}
 }
 
@@ -88,6 +88,7 @@ func Recalled(own Store) stream.Calls {
 // forecaster foresees one document after the other. It is what their evaluations call operators through (stream.Calls).
 type forecaster struct {
 	program Foreseer
+	columns map[string]stream.Fingerprint // their names, by table
 	stores  []Store
 	own     Store // of the document's partition
 	measure Measure
@@ -141,7 +142,7 @@ func (f *forecaster) rows(held []emittedRow, seen stream.Foreseen) {
 			continue
 		case !seen.Known[i]:
 			f.table(r.Table, TableForecast{Recomputed: 1})
-		case held[j].Fingerprint == r.Fingerprint():
+		case held[j].Fingerprint == versionOf(f.columns[r.Table], r.Fingerprint()):
 			f.table(r.Table, TableForecast{Same: 1})
 		default:
 			f.table(r.Table, TableForecast{Rewritten: 1})

@@ -35,8 +35,9 @@ type Partition struct {
 	Store Store
 
 	config   Config
-	revision string                // of the program, as lineage has it
-	tables   map[string]*tablePlan // of the program
+	revision string                        // of the program, as lineage has it
+	tables   map[string]*tablePlan         // of the program
+	columns  map[string]stream.Fingerprint // their names, by table
 	headers  *headerCache
 	keyed    keyed // the decoder, when it is one
 	stats    Stats
@@ -95,6 +96,7 @@ func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partitio
 	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{},
 		revision: c.Program.Logic().String(), tables: tablePlans(c.Program)}
 	p.keyed, _ = c.Decoder.(keyed)
+	p.columns = columnsOf(c.Program.Tables())
 	ov := newOverlay(store)
 	if _, err := ov.load([]byte{keyStats}, &p.stats); err != nil {
 		return nil, fmt.Errorf("read statistics of partition %d: %w", id, err)

@@ -25,14 +25,18 @@ func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]u
 	if err != nil {
 		return nil, err
 	}
-	now := make([]emittedRow, len(rows))
+	now, values := make([]emittedRow, len(rows)), make([]stream.Fingerprint, len(rows))
 	for i, r := range rows {
-		now[i] = emittedRow{Table: r.Table, Key: r.Key, Fingerprint: r.Fingerprint()}
+		values[i] = r.Fingerprint()
+		now[i] = emittedRow{Table: r.Table, Key: r.Key, Fingerprint: versionOf(t.p.columns[r.Table], values[i])}
+	}
+	if d.header.Logic != t.p.config.Program.Logic() {
+		values = nil
 	}
 	if err := t.fits(memos); err != nil {
 		return err, nil
 	}
-	changes := diff(d.id, held, now, rows)
+	changes := diff(d.id, held, now, rows, values)
 	records, err := t.encodeRows(d, changes)
 	switch {
 	case stream.KindOf(err) == stream.Invalid:
@@ -46,13 +50,14 @@ func (t *Tx) emit(d *document, rows []stream.Row, memos map[stream.Fingerprint]u
 	return nil, t.useMemos(d, memos)
 }
 
-// diff returns what leads from the rows held to those of now, in order of (table, key).
-func diff(document string, held, now []emittedRow, rows []stream.Row) []rowChange {
+// diff returns what leads from the rows held to those of now, in order of (table, key). values are given where the same program made the rows
+// that are held, so that their columns have the same names: earlier builds noted nothing else of a row.
+func diff(document string, held, now []emittedRow, rows []stream.Row, values []stream.Fingerprint) []rowChange {
 	var changes []rowChange
 	before, after := finder(held), finder(now)
 	for i, r := range now {
 		j := before(r)
-		if j < 0 || held[j].Fingerprint != r.Fingerprint {
+		if j < 0 || held[j].Fingerprint != r.Fingerprint && (values == nil || held[j].Fingerprint != values[i]) {
 			id := stream.RowID{Table: r.Table, Document: document, Key: r.Key}
 			changes = append(changes, rowChange{id, &rows[i], r.Fingerprint, j < 0})
 		}

@@ -125,7 +125,8 @@ func (s *Sample) Evaluate(ctx context.Context, maxRecord int, events Events) ([]
 		}
 	}
 	out := make([]Sampled, len(running))
-	p := &Partition{config: Config{MaxRecord: maxRecord}, revision: s.program.Logic().String(), tables: tablePlans(s.program)}
+	p := &Partition{config: Config{MaxRecord: maxRecord}, revision: s.program.Logic().String(), tables: tablePlans(s.program),
+		columns: columnsOf(s.program.Tables())}
 	for i, ev := range running {
 		var err error
 		if out[i], err = s.outcome(&Tx{p: p}, s.chosen[i], ev); err != nil {
@@ -165,9 +166,9 @@ func (s *Sample) outcome(t *Tx, c chosen, ev *Evaluation) (out Sampled, err erro
 	if out.Refused == nil {
 		now := make([]emittedRow, len(ev.rows))
 		for i, r := range ev.rows {
-			now[i] = emittedRow{Table: r.Table, Key: r.Key, Fingerprint: r.Fingerprint()}
+			now[i] = emittedRow{Table: r.Table, Key: r.Key, Fingerprint: versionOf(t.p.columns[r.Table], r.Fingerprint())}
 		}
-		_, out.Refused = t.encodeRows(&document{id: h.ID, position: h.Position}, diff(h.ID, held, now, ev.rows))
+		_, out.Refused = t.encodeRows(&document{id: h.ID, position: h.Position}, diff(h.ID, held, now, ev.rows, nil))
 	}
 	if out.Refused != nil && stream.KindOf(out.Refused) != stream.Invalid {
 		return out, out.Refused
