@@ -40,11 +40,11 @@ func newDev(c *common) *cobra.Command {
 func newRun(c *common) *cobra.Command {
 	var once, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "run -f FLOW",
+		Use:   "run -f FLOW [FLOW...]",
 		Short: "Run one replica of a flow on a Kafka cluster",
 		Long: "Run one replica of a flow on a Kafka cluster. The first start records the flow file; from then on all replicas run the revision that " +
-			"is recorded, whatever their files say, until `freshet apply` records another, which they take over within seconds.",
-		Args: cobra.NoArgs,
+			"is recorded, whatever their files say, until `freshet apply` records another, which they take over within seconds. Flow files that are named " +
+			"besides run in the same process, each with topics, groups, state and a control address of its own.",
 	}
 	o := c.flowFlags(cmd)
 	o.listenFlag(cmd)
@@ -53,8 +53,15 @@ func newRun(c *common) *cobra.Command {
 	cmd.Flags().BoolVar(&once, "once", false, "leave when nothing is pending and every target has caught up")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with --once: print one JSON object")
 	cmd.Flags().StringSliceVar(&o.targets, "targets", nil, "only these targets")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return runFlow(cmd.Context(), o, once, asJSON, cmd.OutOrStdout())
+	cmd.RunE = func(cmd *cobra.Command, more []string) error {
+		if len(more) == 0 {
+			return runFlow(cmd.Context(), o, once, asJSON, cmd.OutOrStdout())
+		}
+		all, err := o.several(more)
+		if err != nil {
+			return err
+		}
+		return runFlows(cmd.Context(), all, once, asJSON, cmd.OutOrStdout())
 	}
 	return cmd
 }

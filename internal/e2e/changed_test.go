@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -141,6 +142,31 @@ func TestRunRunsWhatIsRecorded(t *testing.T) {
 	if first := p.command("revisions", "1"); first.reads() != flow {
 		t.Errorf("revision 1 is not the first flow file:\n%s", first.stdout.String())
 	}
+}
+
+// TestTwoFlows: flows that share a cluster and a process do not see each other; one that is reset leaves the other as it is.
+func TestTwoFlows(t *testing.T) {
+	broker := testenv.SharedKafka(t)
+	name := strings.ReplaceAll(testenv.Name(t), "_", "-")
+	flow := func(of, db string) string {
+		return strings.NewReplacer("flow: pages\nkafka: {", fmt.Sprintf("flow: %s-%s\nkafka: { brokers: [%q],", name, of, broker.Addr()), "out.db", db).Replace(pageFlow)
+	}
+	p := newProject(t, flow("a", "out.db")).pages()
+	p.write("b.yaml", flow("b", "b.db"))
+	both := p.run("b.yaml", "--once", "--json")
+	if text := both.reads(); strings.Count(text, `"documents":3`) != 2 {
+		t.Errorf("two flows report: %s", text)
+	}
+	rows := p.rows("chunks")
+	same(t, "chunks of b", sqliteRows(t, filepath.Join(p.dir, "b.db"), "chunks"), rows)
+	p.command("reset", "--yes").exits(0)
+	if text := p.run("b.yaml", "--once", "--json").reads(); strings.Count(text, `"documents":3`) != 1 || strings.Count(text, `"documents":0`) != 1 {
+		t.Errorf("after a reset of one they report: %s", text)
+	}
+	same(t, "chunks", p.rows("chunks"), rows)
+	p.write("twin.yaml", flow("a", "twin.db"))
+	p.run("twin.yaml").complains(2, "declare flow", "both")
+	p.run("b.yaml", "--data-dir", "x").complains(2, "one flow's")
 }
 
 // apply makes the flow file, or what args say, the revision of this number.
