@@ -51,9 +51,7 @@ func newApply(c *common) *cobra.Command {
 		if rate < 0 {
 			return usagef("--rate %g: say documents a second", rate)
 		}
-		done, err := a.apply(cmd.Context(), revision, schemas.Backfill{Rate: rate}, func(changes []string) bool {
-			return yes || approved(cmd.InOrStdin(), cmd.ErrOrStderr(), a.flow.Name, changes)
-		})
+		done, err := a.apply(cmd.Context(), revision, schemas.Backfill{Rate: rate}, a.approval(cmd, yes))
 		if err != nil {
 			return err
 		}
@@ -63,6 +61,13 @@ func newApply(c *common) *cobra.Command {
 		return done.print(cmd.OutOrStdout())
 	}
 	return cmd
+}
+
+// approval asks whether changes may be made, unless that was said already.
+func (a *app) approval(cmd *cobra.Command, yes bool) func(changes []string) bool {
+	return func(changes []string) bool {
+		return yes || approved(cmd.InOrStdin(), cmd.ErrOrStderr(), a.flow.Name, changes)
+	}
 }
 
 // approved shows the changes and asks for the flow's name.

@@ -110,9 +110,7 @@ func newCancel(c *common) *cobra.Command {
 		if r.Declaration.Revision == 1 {
 			return usagef("flow %s is at its first revision; there is none to go back to", a.flow.Name)
 		}
-		done, err := a.apply(cmd.Context(), r.Declaration.Revision-1, schemas.Backfill{}, func(changes []string) bool {
-			return yes || approved(cmd.InOrStdin(), cmd.ErrOrStderr(), a.flow.Name, changes)
-		})
+		done, err := a.apply(cmd.Context(), r.Declaration.Revision-1, schemas.Backfill{}, a.approval(cmd, yes))
 		if err != nil {
 			return err
 		}

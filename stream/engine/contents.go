@@ -40,11 +40,6 @@ func (c *Contents) Add(o Contents) {
 	c.Other.sum(o.Other)
 }
 
-// Bytes returns those of all kinds.
-func (c Contents) Bytes() int64 {
-	return c.Documents.Bytes + c.Inputs.Bytes + c.Rows.Bytes + c.Memos.Bytes + c.Unused.Bytes + c.Other.Bytes
-}
-
 // Bytes of keys, and of entries that all have the same size.
 const (
 	oneKey  = 1 + len(stream.Fingerprint{})      // of a document or a memo

@@ -13,20 +13,6 @@ import (
 	"github.com/freshet-dev/freshet/stream/engine"
 )
 
-// HasRun reports whether the flow's state is on the cluster, empty or not.
-func (c Cluster) HasRun(ctx context.Context, flow string) (bool, error) {
-	var found bool
-	err := c.admin(func(adm *kadm.Client) error {
-		details, err := adm.ListTopics(ctx, changelogTopic(flow), metaTopic(flow))
-		if err != nil {
-			return &stream.Error{Op: "look up the topics of flow " + flow, Kind: stream.Transient, Err: err}
-		}
-		found = details[changelogTopic(flow)].Err == nil && details[metaTopic(flow)].Err == nil
-		return nil
-	})
-	return found, err
-}
-
 // CopyState reads the state that a flow's processors have committed into stores of the caller's, which close them. It takes
 // part in nothing: the processors may go on meanwhile.
 func (c Cluster) CopyState(ctx context.Context, flow string, stores Stores) (map[int32]Store, error) {
