@@ -3,8 +3,11 @@
 package embedded
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -12,7 +15,10 @@ import (
 )
 
 // Broker is a running broker. Close it.
-type Broker struct{ cluster *kfake.Cluster }
+type Broker struct {
+	cluster *kfake.Cluster
+	dir     string
+}
 
 // Options are what a broker is started with.
 type Options struct {
@@ -21,15 +27,24 @@ type Options struct {
 	Sync   bool                                                // every write reaches the disk before it is acknowledged
 }
 
-// Start starts a broker on loopback. A directory that another process uses is refused by the caller's lock.
+// Start starts a broker on loopback. A directory that another process uses is refused by the caller's lock. What was in open
+// transactions when a process was killed is aborted before Start returns; for that it reads all that the directory holds.
 func Start(o Options) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		// The cleaner of kfake loses committed values while a transaction is open (measured), so it never runs.
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "9000000000000", "message.max.bytes": "16777216"}),
 	}
+	failed := func(err error) error {
+		return &stream.Error{Op: "start the in-process broker", Kind: stream.Usage, Err: fmt.Errorf("data directory %q: %w", o.Dir, err)}
+	}
+	closed := true
 	if o.Dir != "" {
 		opts = append(opts, kfake.DataDir(o.Dir))
+		var err error
+		if closed, err = opened(o.Dir); err != nil {
+			return nil, failed(err)
+		}
 	}
 	if o.Sync {
 		opts = append(opts, kfake.SyncWrites())
@@ -39,9 +54,16 @@ func Start(o Options) (*Broker, error) {
 	}
 	c, err := kfake.NewCluster(opts...)
 	if err != nil {
-		return nil, &stream.Error{Op: "start the in-process broker", Kind: stream.Usage, Err: fmt.Errorf("data directory %q: %w", o.Dir, err)}
+		return nil, failed(err)
 	}
-	return &Broker{c}, nil
+	b := &Broker{cluster: c, dir: o.Dir}
+	if !closed {
+		if err := b.abortUnfinished(context.Background()); err != nil {
+			c.Close()
+			return nil, failed(fmt.Errorf("end what a killed process left open: %w", err))
+		}
+	}
+	return b, nil
 }
 
 // Addresses are where clients reach the broker.
@@ -51,4 +73,10 @@ func (b *Broker) Addresses() []string { return b.cluster.ListenAddrs() }
 func (b *Broker) Cluster() *kfake.Cluster { return b.cluster }
 
 // Close stops the broker; its data stays.
-func (b *Broker) Close() { b.cluster.Close() }
+func (b *Broker) Close() {
+	b.cluster.Close()
+	if b.dir != "" {
+		// Not written: the next start reads more than it has to.
+		_ = os.WriteFile(filepath.Join(b.dir, closedFile), nil, 0o600)
+	}
+}

@@ -1,8 +1,11 @@
 package embedded_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -41,6 +44,108 @@ func TestDataStays(t *testing.T) {
 		cl.Close()
 		b.Close()
 	}
+}
+
+// TestKilledWithinTransactions: what a killed process had not committed is never seen, also after it was killed twice, and
+// readers reach the end of the partition.
+func TestKilledWithinTransactions(t *testing.T) {
+	dir := t.TempDir()
+	for n := range 3 {
+		b, err := embedded.Start(embedded.Options{Dir: dir, Sync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close) // of a process that should be dead, in a directory that is not used any more
+		if n == 0 {
+			create(t, b)
+		}
+		produce(t, b, fmt.Sprint("committed ", n), true)
+		if got, want := committed(t, b), n+1; len(got) != want {
+			t.Errorf("start %d: committed is %q, want %d records", n, got, want)
+		}
+		produce(t, b, fmt.Sprint("dropped ", n), false)
+		dir = copied(t, dir)
+		if got := reopened(t, copied(t, dir)); len(got) != n+1 {
+			t.Errorf("kill %d: committed is %q, want %d records", n, got, n+1)
+		}
+	}
+}
+
+// copied is what a process leaves that is killed now.
+func copied(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func reopened(t *testing.T, dir string) []string {
+	t.Helper()
+	b, err := embedded.Start(embedded.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	return committed(t, b)
+}
+
+func create(t *testing.T, b *embedded.Broker) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if _, err := cl.Request(t.Context(), createTopic("t")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// produce writes a record in a transaction, which is committed or stays open.
+func produce(t *testing.T, b *embedded.Broker, text string, commit bool) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses()...), kgo.DefaultProduceTopic("t"), kgo.TransactionalID("writer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(t.Context(), kgo.StringRecord(text)).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if commit {
+		if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// committed reads all committed records up to the end.
+func committed(t *testing.T, b *embedded.Broker) (texts []string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses()...), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"t": {0: kgo.NewOffset().AtStart()}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ends, err := kadm.NewClient(cl).ListCommittedOffsets(t.Context(), "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := ends.Lookup("t", 0)
+	for at := int64(-1); at < end.Offset-1; {
+		cl.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) {
+			if at = r.Offset; !r.Attrs.IsControl() {
+				texts = append(texts, string(r.Value))
+			}
+		})
+	}
+	return texts
 }
 
 func createTopic(name string) kmsg.Request {
