@@ -121,7 +121,7 @@ func (a *app) connect(ctx context.Context) error {
 	a.observe()
 	if a.embedded {
 		a.cluster.Access = stream.Settings{} // our own broker is reached as it is
-		if err := a.startBroker(); err != nil {
+		if err := a.startBroker(ctx); err != nil {
 			return err
 		}
 	}
@@ -131,13 +131,13 @@ func (a *app) connect(ctx context.Context) error {
 	return a.cluster.Check(ctx)
 }
 
-func (a *app) startBroker() error {
+func (a *app) startBroker(ctx context.Context) error {
 	release, err := lockDir(a.dataDir)
 	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, release)
-	b, err := embedded.Start(embedded.Options{Dir: filepath.Join(a.dataDir, "broker")})
+	b, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(a.dataDir, "broker")})
 	if err != nil {
 		return err
 	}

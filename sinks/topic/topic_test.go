@@ -41,7 +41,7 @@ func onBoth(t *testing.T, test func(t *testing.T, addr string)) {
 
 func inProcess(t testing.TB) string {
 	t.Helper()
-	broker, err := embedded.Start(embedded.Options{})
+	broker, err := embedded.Start(t.Context(), embedded.Options{})
 	must(t, err)
 	t.Cleanup(broker.Close)
 	return broker.Addresses()[0]

@@ -78,7 +78,7 @@ func newScene(t *testing.T, listen func(network, address string) (net.Listener, 
 	s := &scene{T: t, dial: dial, virtual: listen != nil, stores: newStores(), shelf: newShelf(), files: map[string]string{},
 		source: kafka.Source{Topic: "lines.files.page", Ours: true, Planned: partitions}}
 	var err error
-	if s.broker, err = embedded.Start(embedded.Options{Listen: listen}); err != nil {
+	if s.broker, err = embedded.Start(t.Context(), embedded.Options{Listen: listen}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.broker.Close)

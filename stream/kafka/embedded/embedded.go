@@ -29,7 +29,7 @@ type Options struct {
 
 // Start starts a broker on loopback. A directory that another process uses is refused by the caller's lock. What was in open
 // transactions when a process was killed is aborted before Start returns; for that it reads all that the directory holds.
-func Start(o Options) (*Broker, error) {
+func Start(ctx context.Context, o Options) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		// The cleaner of kfake loses committed values while a transaction is open (measured), so it never runs.
@@ -58,7 +58,7 @@ func Start(o Options) (*Broker, error) {
 	}
 	b := &Broker{cluster: c, dir: o.Dir}
 	if !closed {
-		if err := b.abortUnfinished(context.Background()); err != nil {
+		if err := b.abortUnfinished(ctx); err != nil {
 			c.Close()
 			return nil, failed(fmt.Errorf("end what a killed process left open: %w", err))
 		}

@@ -17,7 +17,7 @@ import (
 func TestDataStays(t *testing.T) {
 	dir := t.TempDir()
 	for n := range 3 {
-		b, err := embedded.Start(embedded.Options{Dir: dir, Sync: true})
+		b, err := embedded.Start(t.Context(), embedded.Options{Dir: dir, Sync: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func TestDataStays(t *testing.T) {
 func TestKilledWithinTransactions(t *testing.T) {
 	dir := t.TempDir()
 	for n := range 3 {
-		b, err := embedded.Start(embedded.Options{Dir: dir, Sync: true})
+		b, err := embedded.Start(t.Context(), embedded.Options{Dir: dir, Sync: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func copied(t *testing.T, dir string) string {
 
 func reopened(t *testing.T, dir string) []string {
 	t.Helper()
-	b, err := embedded.Start(embedded.Options{Dir: dir})
+	b, err := embedded.Start(t.Context(), embedded.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func createTopic(name string) kmsg.Request {
 }
 
 func TestStartRefusesAFile(t *testing.T) {
-	_, err := embedded.Start(embedded.Options{Dir: "/dev/null/broker"})
+	_, err := embedded.Start(t.Context(), embedded.Options{Dir: "/dev/null/broker"})
 	if stream.KindOf(err) != stream.Usage {
 		t.Errorf("kind %v: %v", stream.KindOf(err), err)
 	}
