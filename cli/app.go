@@ -40,6 +40,7 @@ type options struct {
 type app struct {
 	options
 	flow      *flow.Flow
+	rolled    *flow.Flow // the flow, once it computes its editions
 	broker    *embedded.Broker
 	cluster   kafka.Cluster
 	revision  *schemas.Declaration // the revision that it runs; nil before one is recorded
@@ -174,7 +175,10 @@ func (a *app) prepareOnce(ctx context.Context) (err error) {
 	if a.topics, err = a.cluster.EnsureTopics(ctx, a.flow.Name, a.kafkaSource()); err != nil {
 		return err
 	}
-	return a.declare(ctx)
+	if err := a.declare(ctx); err != nil {
+		return err
+	}
+	return a.roll(ctx)
 }
 
 // transactionalID is stable for a replica on a real cluster, so that its next start settles what it left open. The

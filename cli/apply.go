@@ -105,7 +105,9 @@ func (a *app) apply(ctx context.Context, earlier int64, pace schemas.Backfill, a
 	if earlier == 0 {
 		next.Text, err = a.text()
 	} else {
-		next.Text, err = a.earlier(ctx, earlier)
+		var d schemas.Declaration
+		d, err = a.earlier(ctx, earlier)
+		next.Text = d.Text
 	}
 	if err != nil {
 		return done, err
@@ -124,6 +126,9 @@ func (a *app) apply(ctx context.Context, earlier int64, pace schemas.Backfill, a
 		return done, nil
 	}
 	if err := a.renamed(was); err != nil {
+		return done, err
+	}
+	if next.Editions, err = a.editions(ctx, declared, now.Declaration, next.Revision); err != nil {
 		return done, err
 	}
 	if !agreed(done.Changes) {
@@ -145,15 +150,15 @@ func changesOf(now, was flow.Declaration) []string {
 	return changes
 }
 
-// earlier is the text of a revision that was in force.
-func (a *app) earlier(ctx context.Context, revision int64) ([]byte, error) {
+// earlier is a revision that was in force, with its text.
+func (a *app) earlier(ctx context.Context, revision int64) (d schemas.Declaration, err error) {
 	all, err := a.cluster.Revisions(ctx, a.flow.Name)
 	if err != nil {
-		return nil, err
+		return d, err
 	}
 	i := slices.IndexFunc(all, func(d schemas.Declaration) bool { return d.Revision == revision })
 	if i < 0 || all[i].Text == nil {
-		return nil, usagef("flow %s has no record of revision %d; `freshet revisions -f %s` lists those that are kept", a.flow.Name, revision, a.fileName())
+		return d, usagef("flow %s has no record of revision %d; `freshet revisions -f %s` lists those that are kept", a.flow.Name, revision, a.fileName())
 	}
-	return all[i].Text, nil
+	return all[i], nil
 }

@@ -224,7 +224,7 @@ func (a *app) searchHere(ctx context.Context, q control.SearchQuery) (control.Se
 		return control.SearchResult{}, err
 	}
 	defer release()
-	return searchSink(ctx, a.flow, sink, q)
+	return a.searchSink(ctx, sink, q)
 }
 
 // delivering is the sink of a target that this process delivers to, which stays open until release is called; else ErrNotHere.

@@ -142,6 +142,9 @@ func (a *app) record(ctx context.Context, before *schemas.Declaration) error {
 			return nil
 		}
 	}
+	if d.Editions, err = a.editions(ctx, a.flow.Declaration(), before, d.Revision); err != nil {
+		return err
+	}
 	a.revision = &d
 	return a.cluster.Record(ctx, a.flow.Name, d)
 }

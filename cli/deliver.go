@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/freshet-dev/freshet/flow"
@@ -26,7 +27,12 @@ func (a *app) deliver(ctx context.Context, t flow.Target) error {
 	a.mu.Lock()
 	a.deliveries[t.Name], a.sinks[t.Name] = d, sink
 	a.mu.Unlock()
+	retiring, stop := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop()
 	defer a.gone(t.Name)
+	group.Go(func() { a.retire(retiring, t, sink) })
 	return d.Run(ctx)
 }
 
@@ -88,6 +94,9 @@ func (a *app) openSink(ctx context.Context, t flow.Target) (stream.Sink, error) 
 		changed, err := sink.Open(ctx, a.flow.Name, t.Name)
 		if err == nil && len(changed) > 0 {
 			err = a.recreate(ctx, t, sink, changed)
+		}
+		if err == nil {
+			err = a.show(ctx, t, sink)
 		}
 		if err == nil {
 			a.degraded.note("target "+t.Name, nil)

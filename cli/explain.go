@@ -89,7 +89,7 @@ func (a *app) explain(ctx context.Context, target, table string, named []string)
 	}
 	tables := sortedKeys(tablesOf(t))
 	if table != "" {
-		if !slices.Contains(tables, table) {
+		if !isOf(tables, table) {
 			return e, usagef("target %s keeps no table %q; it keeps: %s", target, table, strings.Join(tables, ", "))
 		}
 		tables = []string{table}
@@ -135,7 +135,7 @@ func (a *app) rowNamed(ctx context.Context, all []witness, target string, tables
 	}
 	var rows []stream.RowID
 	for _, r := range d.Rows {
-		if slices.Contains(tables, r.Table) && (len(named) == 1 || r.Key == named[1]) {
+		if isOf(tables, r.Table) && (len(named) == 1 || r.Key == named[1]) {
 			rows = append(rows, stream.RowID{Table: r.Table, Document: doc.ID, Key: r.Key})
 		}
 	}
@@ -166,7 +166,7 @@ func (a *app) rowOfKey(ctx context.Context, all []witness, target string, tables
 	}
 	var rows []stream.RowID
 	for _, r := range h.Rows {
-		if slices.Contains(tables, r.Table) {
+		if isOf(tables, r.Table) {
 			rows = append(rows, stream.RowID{Table: r.Table, Document: r.Document, Key: r.Key})
 		}
 	}
@@ -177,6 +177,11 @@ func (a *app) rowOfKey(ctx context.Context, all []witness, target string, tables
 		return rows[0], nil
 	}
 	return id, severalRows(fmt.Sprintf("key %q", key), target, rows)
+}
+
+// isOf reports whether a table is one of these, or an edition of one.
+func isOf(tables []string, table string) bool {
+	return slices.ContainsFunc(tables, func(t string) bool { return t == table || stream.IsEditionOf(table, t) })
 }
 
 // severalRows refuses a name that several rows go by.

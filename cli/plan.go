@@ -130,11 +130,15 @@ func (a *app) planned(ctx context.Context, o planOptions) (p planned, failed, er
 	if err := a.reachTopics(ctx); err != nil {
 		return p, nil, err
 	}
-	_, old, err := a.recorded(ctx)
+	recorded, old, err := a.recorded(ctx)
 	if err != nil {
 		return p, nil, err
 	}
 	if err := a.renamed(old); err != nil {
+		return p, nil, err
+	}
+	changes, targets := a.flow.Declaration().Changed(old), a.flow.Declaration().ChangedTargets(old)
+	if err := a.foreseeEditions(ctx, recorded.Declaration); err != nil {
 		return p, nil, err
 	}
 	held, err := a.copyState(ctx)
@@ -142,8 +146,7 @@ func (a *app) planned(ctx context.Context, o planOptions) (p planned, failed, er
 		return p, nil, err
 	}
 	defer func() { err = errors.Join(err, held.close()) }()
-	p = planned{Flow: a.flow.Name, Changes: append([]string{}, a.flow.Declaration().Changed(old)...), Targets: a.flow.Declaration().ChangedTargets(old),
-		Tables: map[string]plannedTable{}}
+	p = planned{Flow: a.flow.Name, Changes: append([]string{}, changes...), Targets: targets, Tables: map[string]plannedTable{}}
 	f, err := engine.Foresee(ctx, a.flow.Program, held.all(), tokens)
 	if err != nil {
 		return p, nil, err

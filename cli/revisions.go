@@ -54,9 +54,9 @@ func (a *app) printRevision(ctx context.Context, out io.Writer, number string) e
 	if err := a.reachTopics(ctx); err != nil {
 		return err
 	}
-	text, err := a.earlier(ctx, n)
+	d, err := a.earlier(ctx, n)
 	if err == nil {
-		_, err = out.Write(text)
+		_, err = out.Write(d.Text)
 	}
 	return err
 }

@@ -28,8 +28,8 @@ func newRoot(p program) *cobra.Command {
 	root.PersistentFlags().StringVar(&c.logLevel, "log-level", "warn", "debug, info, warn or error")
 	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "text", "text or json")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
-	root.AddCommand(newApply(c), newBackfill(c), newBench(c), newDev(c), newDocuments(c), newExplain(c), newExport(c), newForget(c), newPlan(c), newRebuild(c),
-		newReset(c), newRevisions(c), newRun(c), newSearch(c), newStatus(c), newTry(c), newValidate(c), newVerify(c))
+	root.AddCommand(newApply(c), newBackfill(c), newBench(c), newCompare(c), newDev(c), newDocuments(c), newExplain(c), newExport(c), newForget(c), newPlan(c), newSwitch(c, promotion),
+		newRebuild(c), newReset(c), newSwitch(c, retirement), newRevisions(c), newSwitch(c, rolling), newRun(c), newSearch(c), newStatus(c), newTry(c), newValidate(c), newVerify(c))
 	return root
 }
 

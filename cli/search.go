@@ -3,15 +3,14 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/freshet-dev/freshet/control"
-	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -69,33 +68,59 @@ func between(low, high int, otherwise string) cobra.PositionalArgs {
 // search asks the process that has the target open, or opens it.
 func (a *app) search(ctx context.Context, q control.SearchQuery) (r control.SearchResult, err error) {
 	defer a.close()
-	t, err := a.target(q.Target)
-	if err != nil {
+	if _, err := a.target(q.Target); err != nil {
 		return r, err
 	}
-	if q.Table, q.Column, _, err = searchColumn(a.flow, q); err != nil {
+	if q.Table, q.Column, _, err = a.searchColumn(q); err != nil {
 		return r, &exit{exitUsage, err.Error()}
 	}
-	running, _, err := a.processes(ctx)
+	search, done, err := a.searcher(ctx, q.Target)
 	if err != nil {
 		return r, err
 	}
+	defer done()
+	return search(ctx, q)
+}
+
+// searcher asks the process that has a target open, or opens it.
+func (a *app) searcher(ctx context.Context, target string) (search func(context.Context, control.SearchQuery) (control.SearchResult, error), done func(), err error) {
+	running, _, err := a.processes(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, c := range running {
-		if r, err = c.Search(ctx, q); !errors.Is(err, control.ErrNotHere) {
-			return r, err
+		s, err := c.Status(ctx)
+		if err != nil {
+			return nil, nil, err
 		}
+		if slices.ContainsFunc(s.Targets, func(t control.Target) bool { return t.Target == target && t.Connected }) {
+			return c.Search, func() {}, nil
+		}
+	}
+	if a.rolls() { // which edition is shown is recorded on the brokers
+		if err := a.reachRows(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	t, err := a.target(target)
+	if err != nil {
+		return nil, nil, err
 	}
 	sink, err := a.sinkToRead(ctx, t)
 	if err != nil {
-		return r, err
+		return nil, nil, err
 	}
-	defer sink.Close() //nolint:errcheck // nothing was written
-	defer a.closeOperators()
-	return searchSink(ctx, a.flow, sink, q)
+	search = func(ctx context.Context, q control.SearchQuery) (control.SearchResult, error) {
+		return a.searchSink(ctx, sink, q)
+	}
+	return search, func() {
+		a.closeOperators()
+		_ = sink.Close() // nothing was written
+	}, nil
 }
 
 // searchSink searches an open target.
-func searchSink(ctx context.Context, f *flow.Flow, sink stream.Sink, q control.SearchQuery) (control.SearchResult, error) {
+func (a *app) searchSink(ctx context.Context, sink stream.Sink, q control.SearchQuery) (control.SearchResult, error) {
 	r := control.SearchResult{Target: q.Target, Hits: []control.Hit{}}
 	s, ok := sink.(stream.Searcher)
 	if !ok {
@@ -103,7 +128,7 @@ func searchSink(ctx context.Context, f *flow.Flow, sink stream.Sink, q control.S
 	}
 	var node *stream.Node
 	var err error
-	if r.Table, r.Column, node, err = searchColumn(f, q); err != nil {
+	if r.Table, r.Column, node, err = a.searchColumn(q); err != nil {
 		return r, err
 	}
 	vectors, err := node.Operator.Apply(ctx, []stream.Value{stream.StringOf(q.Text)})
@@ -118,22 +143,24 @@ func searchSink(ctx context.Context, f *flow.Flow, sink stream.Sink, q control.S
 }
 
 // searchColumn finds what a query means, and the node whose operator makes a vector of its text.
-func searchColumn(f *flow.Flow, q control.SearchQuery) (table, column string, n *stream.Node, err error) {
-	if table, err = searchTable(f, q); err == nil {
-		column, n, err = f.Program.SearchColumn(table, q.Column)
+func (a *app) searchColumn(q control.SearchQuery) (table, column string, n *stream.Node, err error) {
+	if table, err = a.searchTable(q); err == nil {
+		column, n, err = a.flow.Program.SearchColumn(table, q.Column)
 	}
 	return table, column, n, err
 }
 
-// searchTable is the table asked for, or the target's only one with vectors.
-func searchTable(f *flow.Flow, q control.SearchQuery) (string, error) {
+// searchTable is the table asked for, or the target's only one with vectors; of one that rolls out the edition that is shown.
+func (a *app) searchTable(q control.SearchQuery) (string, error) {
 	var with []string
-	for _, t := range f.Targets {
+	q.Table = a.editionOf(q.Table)
+	for _, t := range a.flow.Targets {
 		if t.Name != q.Target {
 			continue
 		}
 		for _, kept := range t.Config.Tables {
-			if kept.Table.Name == q.Table || q.Table == "" && hasVector(kept.Table) {
+			hidden := kept.Front != "" && !slices.Contains(a.fronts(t), kept.Table.Name)
+			if kept.Table.Name == q.Table || q.Table == "" && hasVector(kept.Table) && !hidden {
 				with = append(with, kept.Table.Name)
 			}
 		}

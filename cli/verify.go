@@ -183,12 +183,15 @@ func (r repair) print(out io.Writer) {
 func (a *app) verify(ctx context.Context, name string, limit int, shown *progress) (v verified, err error) {
 	defer a.close()
 	defer shown.Done()
-	t, err := a.target(name)
-	if err != nil {
+	if _, err := a.target(name); err != nil {
 		return v, err
 	}
 	began := time.Now()
 	if err := a.reachRows(ctx); err != nil {
+		return v, err
+	}
+	t, err := a.target(name) // as the revision in force has it
+	if err != nil {
 		return v, err
 	}
 	c, done, err := a.verification(ctx, t)
@@ -227,6 +230,9 @@ func (a *app) reachRows(ctx context.Context) error {
 		return err
 	}
 	err := a.adopt(ctx)
+	if err == nil {
+		err = a.roll(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -239,14 +245,14 @@ func (a *app) reachRows(ctx context.Context) error {
 // verification opens the target, and a ledger in a directory that goes away with done.
 func (a *app) verification(ctx context.Context, t flow.Target) (c kafka.VerifyConfig, done func(), err error) {
 	var closers []func()
-	done = func() {
+	closeAll := func() {
 		for _, fn := range slices.Backward(closers) {
 			fn()
 		}
 	}
 	defer func() {
 		if err != nil {
-			done()
+			closeAll()
 		}
 	}()
 	sink, err := a.sinkToRead(ctx, t)
@@ -265,5 +271,5 @@ func (a *app) verification(ctx context.Context, t flow.Target) (c kafka.VerifyCo
 	}
 	closers = append(closers, func() { _ = ledger.Close() }) // it is thrown away
 	return kafka.VerifyConfig{Cluster: a.cluster, Topics: a.topics, Target: t.Name, Logic: a.flow.Program.Logic(), Sink: sink,
-		Tables: tablesOf(t), Keep: t.Where, Ledger: ledger}, done, nil
+		Tables: tablesOf(t), Keep: t.Where, Ledger: ledger}, closeAll, nil
 }

@@ -23,6 +23,7 @@ type Part struct {
 	Name  string `json:"name"`
 	Logic string `json:"logic"`
 	Own   string `json:"own"`
+	Rolls bool   `json:"rolls,omitempty"` // a table that rolls out blue-green
 }
 
 // TargetSummary is a target with the tables it keeps.
@@ -36,7 +37,7 @@ type TargetSummary struct {
 func (f *Flow) Declaration() Declaration {
 	p := f.Program
 	named := p.byName()
-	d := Declaration{Logic: p.logic.String()}
+	d := Declaration{Logic: p.text.String()}
 	for _, s := range p.bySourceName() {
 		part := Part{Name: s.Name}
 		if logic, err := s.logic(p.names); err == nil { // read already when the flow was checked
@@ -52,17 +53,22 @@ func (f *Flow) Declaration() Declaration {
 		d.Sources = append(d.Sources, part)
 	}
 	for _, s := range p.steps {
-		d.Nodes = append(d.Nodes, Part{s.name.ident, s.name.logic.String(), s.logic(named).String()})
+		d.Nodes = append(d.Nodes, Part{Name: s.name.ident, Logic: s.name.logic.String(), Own: s.logic(named).String()})
 	}
 	for _, t := range p.tables {
-		d.Tables = append(d.Tables, Part{t.ident, t.logic(p.names).String(), t.ownLogic(named).String()})
+		d.Tables = append(d.Tables, Part{t.ident, t.logic(p.names).String(), t.ownLogic(named).String(), t.rolls})
 	}
 	for _, t := range f.Targets {
 		summary := TargetSummary{Name: t.Name, Kind: t.Kind}
 		for _, tab := range t.Config.Tables {
-			summary.Tables = append(summary.Tables, tab.Table.Name)
+			name := tab.Table.Name
+			if _, held := p.holding(name); held != nil {
+				name = held.ident
+			}
+			summary.Tables = append(summary.Tables, name)
 		}
 		slices.Sort(summary.Tables)
+		summary.Tables = slices.Compact(summary.Tables)
 		d.Targets = append(d.Targets, summary)
 	}
 	slices.SortFunc(d.Nodes, byName)

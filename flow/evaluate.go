@@ -29,7 +29,8 @@ type frame struct {
 
 // Immediate reports whether an evaluation computes formulas only, so that it waits for nothing.
 func (p *Program) Immediate() bool {
-	return !slices.ContainsFunc(p.steps, func(s *step) bool { return s.node != nil })
+	return !slices.ContainsFunc(p.steps, func(s *step) bool { return s.node != nil }) &&
+		!slices.ContainsFunc(p.beside, func(old *Program) bool { return !old.Immediate() })
 }
 
 // Evaluate implements stream.Program. Nodes run in waves; the operators of one wave run concurrently, each called once
@@ -43,6 +44,15 @@ func (p *Program) Evaluate(ctx context.Context, d stream.Document, calls stream.
 }
 
 func (p *Program) evaluate(ctx context.Context, d stream.Document, calls stream.Calls) ([]stream.Row, error) {
+	rows, err := p.own(ctx, d, calls)
+	if err != nil {
+		return nil, err
+	}
+	return p.besides(rows, func(old *Program) ([]stream.Row, error) { return old.own(ctx, d, calls) })
+}
+
+// own evaluates the program without what is beside it.
+func (p *Program) own(ctx context.Context, d stream.Document, calls stream.Calls) ([]stream.Row, error) {
 	if len(p.steps) == 0 {
 		return p.formulaRows(d)
 	}
@@ -144,7 +154,7 @@ func (e *evaluation) wave(ctx context.Context, wave []*step) error {
 		for i, v := range inputs {
 			e.values[s.index][at[i]] = v
 		}
-		e.calls.Computed(s.name.ident, len(inputs))
+		e.calls.Computed(s.called(), len(inputs))
 	}
 	return e.callAll(ctx, pending)
 }

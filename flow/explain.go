@@ -34,11 +34,11 @@ type Opened struct {
 // path of a table's row gave, in order of evaluation. Of a row that the document doesn't have, those are left out that have a
 // value for each element. With an error the derivation holds what was computed before it.
 func (p *Program) Explain(ctx context.Context, d stream.Document, tableName, key string, calls stream.Calls) (Derivation, error) {
-	i := slices.IndexFunc(p.tables, func(t *table) bool { return t.ident == tableName })
-	if i < 0 {
+	p, t := p.holding(tableName)
+	if t == nil {
 		return Derivation{}, stream.Errorf(stream.Usage, "explain a row", "the flow has no table %q", tableName)
 	}
-	e, t := p.newEvaluation(d, calls), p.tables[i]
+	e, i := p.newEvaluation(d, calls), slices.Index(p.tables, t)
 	e.ahead = &outlook{unknown: map[string]bool{}, keys: map[string]bool{}}
 	_, failed := e.all(ctx)
 	at := e.element(i, key)

@@ -141,5 +141,6 @@ func (p *Program) identities() error {
 	slices.SortFunc(nodes, func(a, b stream.Fingerprint) int { return slices.Compare(a[:], b[:]) })
 	source, err := p.sourceLogic()
 	p.logic = digest(text("flow"), number(formula.Version), finger(source), fingers(nodes), fingers(tables))
+	p.text = p.logic
 	return err
 }

@@ -17,15 +17,22 @@ type outlook struct {
 // Foresee evaluates a document as Evaluate does, through calls that may return stand-ins (stream.StandIn) for results that they don't have. A formula
 // that reads one gives one; equal ones of one node are of equal inputs, so that what would be called is called here as often.
 func (p *Program) Foresee(ctx context.Context, d stream.Document, calls stream.Calls) (stream.Foreseen, error) {
-	e := p.newEvaluation(d, calls)
-	e.ahead = &outlook{unknown: map[string]bool{}, keys: map[string]bool{}}
-	rows, err := e.all(ctx)
+	ahead := &outlook{unknown: map[string]bool{}, keys: map[string]bool{}}
+	foresee := func(p *Program) ([]stream.Row, error) {
+		e := p.newEvaluation(d, calls)
+		e.ahead = ahead
+		return e.all(ctx)
+	}
+	rows, err := foresee(p)
+	if err == nil {
+		rows, err = p.besides(rows, foresee)
+	}
 	if err != nil {
 		return stream.Foreseen{}, ofDocument(d.ID, err)
 	}
-	out := stream.Foreseen{Rows: rows, Known: make([]bool, len(rows)), Unsure: slices.Sorted(maps.Keys(e.ahead.unknown))}
+	out := stream.Foreseen{Rows: rows, Known: make([]bool, len(rows)), Unsure: slices.Sorted(maps.Keys(ahead.unknown))}
 	for i, r := range rows {
-		out.Known[i] = !e.ahead.keys[r.Key] && !slices.ContainsFunc(r.Columns, func(v stream.Value) bool { return v.Kind() == stream.Dynamic })
+		out.Known[i] = !ahead.keys[r.Key] && !slices.ContainsFunc(r.Columns, func(v stream.Value) bool { return v.Kind() == stream.Dynamic })
 	}
 	return out, nil
 }

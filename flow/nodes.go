@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -25,7 +26,13 @@ type step struct {
 	wave  int // steps of one wave don't read each other
 	early bool
 	bad   bool // a fault keeps its type unknown
+	// Of a step of an earlier revision, run beside the present one.
+	label    string       // its name in counts and lineage
+	borrowed *stream.Node // the step's own node, in whose place one of the present program runs
 }
+
+// called is the step's name in counts and lineage.
+func (s *step) called() string { return cmp.Or(s.label, s.name.ident) }
 
 func (s *step) what() string { return "node " + s.name.ident }
 

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"slices"
@@ -18,10 +19,13 @@ type Program struct {
 	steps   []*step
 	tables  []*table
 	logic   stream.Fingerprint
-	record  bool      // formulas read the record's metadata
-	feeds   [][]int   // by step: the tables that depend on it
-	early   [][]*step // waves needed to decide which rows are kept
-	late    [][]*step // the other waves
+	record  bool               // formulas read the record's metadata
+	feeds   [][]int            // by step: the tables that depend on it
+	early   [][]*step          // waves needed to decide which rows are kept
+	late    [][]*step          // the other waves
+	text    stream.Fingerprint // logic of the flow file alone, without editions
+	rolled  bool               // some tables are editions
+	beside  []*Program         // what makes other editions of them
 }
 
 var _ stream.Program = (*Program)(nil)
@@ -70,7 +74,7 @@ func (c *checker) operate(s *step) {
 }
 
 func (s *step) lineage() stream.NodeLineage {
-	l := stream.NodeLineage{Node: s.name.ident, Operator: s.op, Version: s.spec.Version}
+	l := stream.NodeLineage{Node: s.called(), Operator: s.op, Version: s.spec.Version}
 	if s.op == expr {
 		l.Version = formula.Version
 	}
@@ -204,7 +208,9 @@ func (p *Program) Flow() string { return p.flow }
 func (p *Program) Logic() stream.Fingerprint { return p.logic }
 
 // ReadsRecord implements stream.Program.
-func (p *Program) ReadsRecord() bool { return p.record }
+func (p *Program) ReadsRecord() bool {
+	return p.record || slices.ContainsFunc(p.beside, (*Program).ReadsRecord)
+}
 
 // ReadSet implements stream.Program. A missing field and a null one count as different, which at worst evaluates once
 // more.
@@ -224,6 +230,9 @@ func (p *Program) ReadSet(d stream.Document) stream.Fingerprint {
 		}
 		parts = append(parts, stream.BoolOf(found), v)
 	}
+	for _, old := range p.beside {
+		parts = append(parts, finger(old.ReadSet(d)))
+	}
 	return digest(parts...)
 }
 
@@ -233,22 +242,24 @@ func (p *Program) Tables() []stream.Table {
 	for i, t := range p.tables {
 		tables[i] = t.declared()
 	}
+	for _, old := range p.beside {
+		tables = append(tables, old.Tables()...)
+	}
+	slices.SortFunc(tables, func(a, b stream.Table) int { return compare(a.Name, b.Name) })
 	return tables
 }
 
 // TableLineage implements stream.Program; nil for a table that isn't declared.
 func (p *Program) TableLineage(table string) []stream.NodeLineage {
-	for _, t := range p.tables {
-		if t.ident != table {
-			continue
-		}
-		var lineage []stream.NodeLineage
-		for _, s := range stepsBehind(t.scope, t.formulas()...) {
-			lineage = append(lineage, s.lineage())
-		}
-		return lineage
+	_, t := p.holding(table)
+	if t == nil {
+		return nil
 	}
-	return nil
+	var lineage []stream.NodeLineage
+	for _, s := range stepsBehind(t.scope, t.formulas()...) {
+		lineage = append(lineage, s.lineage())
+	}
+	return lineage
 }
 
 // Several reports whether the flow has several sources.
@@ -257,15 +268,14 @@ func (p *Program) Several() bool { return len(p.sources) > 1 }
 // SourceLineage is TableLineage for the rows of documents of one source: nodes that run for others only are not on their
 // path.
 func (p *Program) SourceLineage(table, source string) []stream.NodeLineage {
+	in, t := p.holding(table)
+	if t == nil {
+		return nil
+	}
 	var lineage []stream.NodeLineage
-	for _, t := range p.tables {
-		if t.ident != table {
-			continue
-		}
-		for _, s := range stepsBehind(t.scope, t.formulas()...) {
-			if s.from.has(p.source(stream.Document{Source: source})) {
-				lineage = append(lineage, s.lineage())
-			}
+	for _, s := range stepsBehind(t.scope, t.formulas()...) {
+		if s.from.has(in.source(stream.Document{Source: source})) {
+			lineage = append(lineage, s.lineage())
 		}
 	}
 	return lineage
@@ -275,7 +285,10 @@ func (p *Program) SourceLineage(table, source string) []stream.NodeLineage {
 func (p *Program) Nodes() []string {
 	names := make([]string, len(p.steps))
 	for i, s := range p.steps {
-		names[i] = s.name.ident
+		names[i] = s.called()
+	}
+	for _, old := range p.beside {
+		names = append(names, slices.DeleteFunc(old.Nodes(), func(n string) bool { return slices.Contains(names, n) })...)
 	}
 	return names
 }
@@ -287,9 +300,13 @@ func (p *Program) Close() error {
 		if s.node == nil {
 			continue
 		}
-		if c, ok := s.node.Operator.(io.Closer); ok {
+		own := cmp.Or(s.borrowed, s.node)
+		if c, ok := own.Operator.(io.Closer); ok {
 			failed = errors.Join(failed, c.Close())
 		}
+	}
+	for _, old := range p.beside {
+		failed = errors.Join(failed, old.Close())
 	}
 	return failed
 }

@@ -61,11 +61,8 @@ var (
 		"rate":    "rate limits of nodes aren't built yet; a model has a `rate`",
 		"retries": "attempt budgets of nodes aren't built yet; the flow has `retry: {attempts: N}`",
 	}
-	laterTableKeys = map[string]string{
-		"rollout": "rolling a table out beside the old one isn't built yet",
-	}
 	laterTargetKeys = map[string]string{
-		"rollout": "rolling a table out beside the old one isn't built yet",
+		"rollout": "a table rolls out in all its targets; say it at the table",
 	}
 )
 

@@ -217,12 +217,12 @@ func debeziumSpec() stream.SourceSpec {
 }
 
 func sqliteSpec() stream.SinkSpec {
-	return stream.SinkSpec{Name: "sqlite", Doc: "An SQLite file.", Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
+	return stream.SinkSpec{Name: "sqlite", Doc: "An SQLite file.", Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true, Fronts: true},
 		Settings: []stream.Setting{{Name: "path", Kind: stream.SettingString, Required: true}}}
 }
 
 func postgresSpec() stream.SinkSpec {
-	return stream.SinkSpec{Name: "postgres", Doc: "A Postgres schema.", Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
+	return stream.SinkSpec{Name: "postgres", Doc: "A Postgres schema.", Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true, Fronts: true},
 		Settings: []stream.Setting{{Name: "url", Kind: stream.SettingURL, Required: true},
 			{Name: "schema", Kind: stream.SettingString, Default: stream.StringOf("public")}},
 		TableSettings: []stream.Setting{{Name: "table", Kind: stream.SettingString}}}

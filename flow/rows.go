@@ -92,7 +92,7 @@ func (e *evaluation) rows() ([]stream.Row, error) {
 }
 
 func (e *evaluation) row(t *table, i int) (row stream.Row, err error) {
-	row = stream.Row{Table: t.ident, Columns: make([]stream.Value, len(t.columns))}
+	row = stream.Row{Table: t.name(), Columns: make([]stream.Value, len(t.columns))}
 	if row.Key, err = e.key(t, i); err != nil {
 		return row, err
 	}

@@ -174,6 +174,7 @@ func tableSchema() *schema {
 		"columns": columns,
 		"shared": named("Rows of several documents with one key are one: how each column is merged, `first` when it is not named.",
 			&schema{Pattern: columnName.String()}, &schema{Enum: mergeRules}),
+		"rollout": {Enum: []string{blueGreen}, Description: "A change of the table's logic builds it anew beside what targets show, until `freshet promote` shows it."},
 	}, "columns")
 	s.DependentReq = map[string][]string{"for": {"key"}, "key": {"for"}}
 	return s

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/freshet-dev/freshet/stream"
@@ -12,12 +11,12 @@ import (
 // kind Usage.
 func (p *Program) SearchColumn(tableName, columnName string) (string, *stream.Node, error) {
 	op := "search table " + tableName
-	i := slices.IndexFunc(p.tables, func(t *table) bool { return t.ident == tableName })
-	if i < 0 {
+	_, held := p.holding(tableName)
+	if held == nil {
 		return "", nil, stream.Errorf(stream.Usage, op, "the flow has no such table; it has: %s", strings.Join(p.tableNames(), ", "))
 	}
 	var vectors []column
-	for _, c := range p.tables[i].columns {
+	for _, c := range held.columns {
 		if c.value.typ().Kind == stream.Vector && (columnName == "" || c.ident == columnName) {
 			vectors = append(vectors, c)
 		}
@@ -36,8 +35,8 @@ func (p *Program) SearchColumn(tableName, columnName string) (string, *stream.No
 
 func (p *Program) tableNames() []string {
 	var names []string
-	for _, t := range p.tables {
-		names = append(names, t.ident)
+	for _, t := range p.Tables() {
+		names = append(names, t.Name)
 	}
 	return names
 }

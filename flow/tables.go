@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 
@@ -17,7 +18,12 @@ type table struct {
 	columns []column           // in order of name
 	shared  map[string]merging // by column; nil: its rows are each document's own
 	from    sourceSet          // sources whose documents have rows
+	rolls   bool               // out blue-green, so that it exists in editions
+	edition string             // the name of its rows' table, where it is an edition
 }
+
+// name is the table's name in rows and targets.
+func (t *table) name() string { return cmp.Or(t.edition, t.ident) }
 
 type column struct {
 	ident string
@@ -37,7 +43,7 @@ func (t *table) formulas() []*expression {
 
 // declared is the table as sinks know it.
 func (t *table) declared() stream.Table {
-	d := stream.Table{Name: t.ident, Keyed: t.key != nil, Shared: t.rules()}
+	d := stream.Table{Name: t.name(), Keyed: t.key != nil, Shared: t.rules()}
 	for _, col := range t.columns {
 		d.Columns = append(d.Columns, stream.Field{Name: col.ident, Type: col.value.typ()})
 	}
@@ -65,7 +71,7 @@ func (c *checker) tableEntries(root *tree) {
 }
 
 func (c *checker) tableEntry(tab *table, t *tree) {
-	c.known(t, tab.what(), laterTableKeys, "for", "where", "key", "shared", "columns")
+	c.known(t, tab.what(), nil, "for", "where", "key", "shared", "rollout", "columns")
 	if f := t.get("for"); f != nil {
 		c.tableScope(tab, f)
 	}
@@ -86,6 +92,7 @@ func (c *checker) tableEntry(tab *table, t *tree) {
 		c.columns(tab, cols)
 	}
 	c.shared(tab, t.get("shared"))
+	c.rollout(tab, t.get("rollout"))
 }
 
 func (c *checker) tableScope(tab *table, f *tree) {

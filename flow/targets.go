@@ -105,6 +105,9 @@ func (c *checker) targetTable(e entry, tab *table, target *Target, kindKnown boo
 	if kindKnown && tab.shared != nil && !target.Spec.Guarantees.Merges {
 		c.add(e.at, "keep it in a target that does, such as neo4j", "%s is shared by documents, and %s does not merge rows", what, target.Kind)
 	}
+	if kindKnown && tab.rolls && !target.Spec.Guarantees.Fronts {
+		c.add(e.at, "keep it in a target that can, or leave `rollout` out", "%s rolls out blue-green, and %s can't show one of two tables under one name", what, target.Kind)
+	}
 	if kindKnown {
 		kept.Settings, _ = c.settings(e.value, what, target.Spec.TableSettings, laterTargetKeys, "where")
 	}

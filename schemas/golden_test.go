@@ -98,6 +98,12 @@ func TestGoldenMeta(t *testing.T) {
 	if got, err := schemas.DecodeMeta(&present); err != nil || !reflect.DeepEqual(got, schemas.Meta{Declaration: &declaration}) {
 		t.Errorf("%+v %v", got, err)
 	}
+	declaration.Editions = []stream.Edition{{Table: "chunks", Now: 5, Other: 2, Shown: 2}, {Table: "pages", Now: 1, Shown: 1}}
+	present = ok(schemas.EncodeDeclaration(declaration))[1]
+	present.Value = golden(t, "declaration-editions.cbor", present.Value)
+	if got, err := schemas.DecodeMeta(&present); err != nil || !reflect.DeepEqual(got, schemas.Meta{Declaration: &declaration}) {
+		t.Errorf("%+v %v", got, err)
+	}
 	backfill := schemas.Backfill{Paused: true, Rate: 2.5}
 	r = ok(schemas.EncodeBackfill(backfill))
 	r.Value = golden(t, "backfill.cbor", r.Value)

@@ -19,7 +19,11 @@ const (
 // pastKey begins the key of each revision's own record, which stays when newer ones come; its number follows.
 const pastKey = "declaration/"
 
-const metaFormat = 1
+const (
+	metaFormat = 1
+	// rolledFormat is that of a declaration with editions, which builds that don't know them can't run.
+	rolledFormat = 2
+)
 
 // Generation is the record of a flow's present generation.
 type Generation struct {
@@ -33,9 +37,10 @@ type Generation struct {
 // Declaration is the record of a flow's declaration at one revision. It is kept under two keys: the present one, and its own.
 type Declaration struct {
 	Revision int64
-	Created  int64  // wall clock, ns since 1970
-	Body     []byte // what it comes to, in a form that package flow knows
-	Text     []byte // the flow file, without an overlay; nil in records of versions that did not keep it
+	Created  int64            // wall clock, ns since 1970
+	Body     []byte           // what it comes to, in a form that package flow knows
+	Text     []byte           // the flow file, without an overlay; nil in records of versions that did not keep it
+	Editions []stream.Edition // of the tables that roll out blue-green
 }
 
 // Backfill is the record of how fast documents that a revision changed are to be evaluated again. None: as fast as it goes.
@@ -81,6 +86,15 @@ type declarationWire struct {
 	Created  int64  `cbor:"2,keyasint"`
 	Body     []byte `cbor:"3,keyasint"`
 	Text     []byte `cbor:"4,keyasint,omitempty"`
+
+	Editions []editionWire `cbor:"5,keyasint,omitempty"`
+}
+
+type editionWire struct {
+	Table string `cbor:"0,keyasint"`
+	Now   int64  `cbor:"1,keyasint"`
+	Other int64  `cbor:"2,keyasint,omitempty"`
+	Shown int64  `cbor:"3,keyasint"`
 }
 
 type backfillWire struct {
@@ -107,7 +121,10 @@ func EncodeGeneration(g Generation) (stream.Record, error) {
 
 // EncodeDeclaration returns the two records, without a topic: the revision's own, and that of the present declaration.
 func EncodeDeclaration(d Declaration) ([]stream.Record, error) {
-	wire := declarationWire{metaFormat, d.Revision, d.Created, d.Body, d.Text}
+	wire := declarationWire{Format: metaFormat, Revision: d.Revision, Created: d.Created, Body: d.Body, Text: d.Text}
+	for _, e := range d.Editions {
+		wire.Format, wire.Editions = rolledFormat, append(wire.Editions, editionWire(e))
+	}
 	past, err := metaRecord(pastKey+strconv.FormatInt(d.Revision, 10), wire)
 	if err != nil {
 		return nil, err
@@ -152,10 +169,13 @@ func DecodeMeta(r *stream.Record) (Meta, error) {
 		return Meta{Generation: &Generation{w.Generation, w.Created, w.ResetEnds, w.IntakeEnds}}, nil
 	case key == DeclarationKey, past:
 		var w declarationWire
-		if err := decodeFormat(r.Value, &w, op, metaFormat); err != nil {
+		if err := decodeFormat(r.Value, &w, op, rolledFormat); err != nil {
 			return Meta{}, err
 		}
-		d := &Declaration{w.Revision, w.Created, w.Body, w.Text}
+		d := &Declaration{Revision: w.Revision, Created: w.Created, Body: w.Body, Text: w.Text}
+		for _, e := range w.Editions {
+			d.Editions = append(d.Editions, stream.Edition(e))
+		}
 		if past {
 			return Meta{Past: d}, nil
 		}

@@ -43,6 +43,7 @@ type Guarantees struct {
 	Vectors         bool // holds vector columns
 	Deletes         bool // a deleted row is gone for readers; else readers see its tombstone
 	Merges          bool // takes shared tables: readers see what the rows of one key, of whatever document, merge to
+	Fronts          bool // it is a Fronter: takes tables that roll out blue-green
 }
 
 // Sink writes one target. Apart from Open and Close, calls for different partitions may come concurrently; calls for
@@ -123,6 +124,7 @@ type Rounder interface {
 type TargetTable struct {
 	Table    Table
 	Settings Settings // the target's settings for this table, from the map form of `tables`
+	Front    string   // of an edition: the name in the target under which readers see it or another (Fronter); "" elsewhere
 }
 
 // As is the table's name in the target: its setting `table`, else its own name.

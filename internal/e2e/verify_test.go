@@ -180,19 +180,7 @@ func TestVerifyQdrant(t *testing.T) {
 	}
 	p.devOnce()
 	p.clean("search", 5)
-	at, err := url.Parse(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var port int
-	if _, err := fmt.Sscan(at.Port(), &port); err != nil {
-		t.Fatal(err)
-	}
-	client, err := qdrant.NewClient(&qdrant.Config{Host: at.Hostname(), Port: port, SkipCompatibilityCheck: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = client.Close() }()
+	client := qdrantClient(t, server.URL())
 	id := func(document string) *qdrant.PointId {
 		points, err := client.Scroll(t.Context(), &qdrant.ScrollPoints{CollectionName: "kept",
 			Filter: &qdrant.Filter{Must: []*qdrant.Condition{qdrant.NewMatch("_document", document)}}})

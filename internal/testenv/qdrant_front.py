@@ -11,6 +11,7 @@ has, whose it is; the upsert is done when that file is gone.
 import argparse
 import concurrent.futures
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -319,9 +320,15 @@ class Collection:
 class Front(col_service.CollectionsServicer, pts_service.PointsServicer, health_service.QdrantServicer):
     def __init__(self, data, version):
         self.data, self.version, self.lock, self.all = data, version, threading.Lock(), {}
+        self.aliases, self.aliases_file = {}, os.path.join(data, "aliases")  # by alias: its collection
         os.makedirs(data, exist_ok=True)
+        if os.path.exists(self.aliases_file):
+            with open(self.aliases_file) as f:
+                self.aliases = json.load(f)
         for name in os.listdir(data):
             place = os.path.join(data, name)
+            if place == self.aliases_file:
+                continue
             if not os.path.isdir(place):
                 os.unlink(place)
             elif os.path.exists(os.path.join(place, "created")):
@@ -332,7 +339,7 @@ class Front(col_service.CollectionsServicer, pts_service.PointsServicer, health_
 
     def find(self, name):
         with self.lock:
-            c = self.all.get(name)
+            c = self.all.get(self.aliases.get(name, name))
         if c is None:
             raise Refusal(grpc.StatusCode.NOT_FOUND, "Not found: Collection `%s` doesn't exist!" % name)
         return c
@@ -347,7 +354,7 @@ class Front(col_service.CollectionsServicer, pts_service.PointsServicer, health_
         if not 1 <= len(name.encode()) <= 255 or FORBIDDEN & set(name):
             raise invalid("Validation error in body: collection name %r" % name)
         with self.lock:
-            if name in self.all:
+            if name in self.all or name in self.aliases:
                 raise Refusal(grpc.StatusCode.ALREADY_EXISTS, "Wrong input: Collection `%s` already exists!" % name)
             place = os.path.join(self.data, hashlib.sha256(name.encode()).hexdigest()[:32])
             shutil.rmtree(place, ignore_errors=True)
@@ -365,11 +372,44 @@ class Front(col_service.CollectionsServicer, pts_service.PointsServicer, health_
         with self.lock:
             c = self.all.pop(request.collection_name, None)
             if c is not None:
+                self.keep_aliases({a: n for a, n in self.aliases.items() if n != request.collection_name})
                 with c.lock:
                     os.unlink(os.path.join(c.place, "created"))
                     c.shard.close()
                     shutil.rmtree(c.place)
         return col.CollectionOperationResponse(result=c is not None)
+
+    def keep_aliases(self, aliases):
+        with open(self.aliases_file + "~", "w") as f:
+            json.dump(aliases, f)
+        os.replace(self.aliases_file + "~", self.aliases_file)
+        self.aliases = aliases
+
+    @answered
+    def UpdateAliases(self, request):
+        with self.lock:
+            aliases = dict(self.aliases)
+            for action in request.actions:
+                kind = action.WhichOneof("action")
+                if kind == "delete_alias":
+                    aliases.pop(action.delete_alias.alias_name, None)
+                elif kind == "create_alias":
+                    name, collection = action.create_alias.alias_name, action.create_alias.collection_name
+                    if name in self.all:
+                        raise Refusal(grpc.StatusCode.ALREADY_EXISTS, "Wrong input: Collection `%s` already exists!" % name)
+                    if collection not in self.all:
+                        raise Refusal(grpc.StatusCode.NOT_FOUND, "Not found: Collection `%s` doesn't exist!" % collection)
+                    aliases[name] = collection
+                else:
+                    raise invalid("the front does not know %s" % kind)
+            self.keep_aliases(aliases)
+        return col.CollectionOperationResponse(result=True)
+
+    @answered
+    def ListAliases(self, request):
+        with self.lock:
+            aliases = sorted(self.aliases.items())
+        return col.ListAliasesResponse(aliases=[col.AliasDescription(alias_name=a, collection_name=c) for a, c in aliases])
 
     @answered
     def CollectionExists(self, request):

@@ -95,7 +95,7 @@ type Tables interface {
 	Shape(ctx context.Context, table string) (shape string, exists bool, err error)
 	// Create makes a table that is absent; one that exists stays as it is.
 	Create(ctx context.Context, table Table) error
-	// Drop removes a table if it exists.
+	// Drop removes a table if it exists; it may be one that is declared no more.
 	Drop(ctx context.Context, table string) error
 }
 
@@ -118,5 +118,6 @@ type Reader interface {
 type Table struct {
 	stream.Table
 	As     string
+	Front  string // of an edition: the name that shows it or another, where the store has Fronts
 	Layout string // what else makes it another table when it changes, such as how its vectors are compared
 }

@@ -19,6 +19,7 @@ const ownPrefix = "_freshet_"
 const (
 	offsetsTable = ownPrefix + "offsets"
 	tablesTable  = ownPrefix + "tables"
+	frontsTable  = ownPrefix + "fronts"
 	stagePrefix  = ownPrefix + "stage_"
 )
 

@@ -45,6 +45,20 @@ func (s schema) exec(t testing.TB, sql string, args ...any) {
 	must(t, err)
 }
 
+// texts reads as another program would.
+func (s schema) texts(t *testing.T, table string) []string {
+	rows, err := s.conn.Query(t.Context(), "select text from "+s.id(table))
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Error(err)
+	}
+	return texts
+}
+
 func (s schema) sink(t testing.TB, tables ...stream.TargetTable) stream.Sink {
 	t.Helper()
 	sink, err := newSink(s.url, s.name, tables...)
@@ -65,7 +79,8 @@ func (s schema) harness() sinktest.Harness {
 			s.exec(t, "update "+s.id(row.Table)+" set "+pgx.Identifier{column}.Sanitize()+" = $1 where _document = $2 and _key = $3",
 				text, row.Document, row.Key)
 		},
-		Is: sinktest.Guarantees{Guarantees: postgres.Spec().Guarantees, Resolution: time.Microsecond, NoNUL: true, MaxName: 63},
+		See: func(t *testing.T, name string) []string { return s.texts(t, name) },
+		Is:  sinktest.Guarantees{Guarantees: postgres.Spec().Guarantees, Resolution: time.Microsecond, NoNUL: true, MaxName: 63},
 	}
 }
 

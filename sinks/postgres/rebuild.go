@@ -45,6 +45,9 @@ func (s *Sink) replace(ctx context.Context, tx pgx.Tx, name string, records map[
 	if err := s.own(t, r, there, recorded); err != nil {
 		return err
 	}
+	if err := s.hide(ctx, tx, t); err != nil {
+		return fmt.Errorf("drop view %q: %w", t.front, err)
+	}
 	if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+t.live.quoted); err != nil {
 		return fmt.Errorf("drop table %q: %w", t.name, err)
 	}

@@ -22,7 +22,7 @@ func Spec() stream.SinkSpec {
 			{Name: "hnsw", Kind: stream.SettingStrings,
 				Doc: "Vector columns that get an HNSW index for cosine distance once the first load is over (f32 up to 2000 dimensions, f16 up to 4000)."},
 		},
-		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
+		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true, Fronts: true},
 		New:        New,
 	}
 }

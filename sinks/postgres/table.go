@@ -13,6 +13,7 @@ type table struct {
 	decl    stream.Table
 	name    string // in the database
 	stage   string // name of its stage
+	front   string // of an edition: the view that shows it or another
 	columns []column
 	hnsw    []string // columns with an index
 	live    relation
@@ -32,7 +33,7 @@ type relation struct {
 const maxColumns = 1500
 
 func newTable(schema string, declared stream.TargetTable) (*table, error) {
-	t := &table{decl: declared.Table, name: declared.As(), hnsw: declared.Settings.Strings("hnsw")}
+	t := &table{decl: declared.Table, name: declared.As(), front: declared.Front, hnsw: declared.Settings.Strings("hnsw")}
 	if err := checkName("table", t.name); err != nil {
 		return nil, err
 	}

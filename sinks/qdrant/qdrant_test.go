@@ -92,8 +92,21 @@ func (p place) harness() sinktest.Harness {
 				PointsSelector: client.NewPointsSelector(p.find(t, row).GetId())})
 			must(t, err)
 		},
-		Is: sinktest.Guarantees{Guarantees: qdrant.Spec().Guarantees},
+		See: func(t *testing.T, name string) []string { return p.texts(t, name) },
+		Is:  sinktest.Guarantees{Guarantees: qdrant.Spec().Guarantees},
 	}
+}
+
+// texts reads as another program would.
+func (p place) texts(t *testing.T, collection string) (texts []string) {
+	found, err := p.client.Scroll(t.Context(), &client.ScrollPoints{CollectionName: p.prefix + collection, WithPayload: client.NewWithPayload(true)})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, point := range found {
+		texts = append(texts, point.GetPayload()["text"].GetStringValue())
+	}
+	return texts
 }
 
 // find looks a row's point up, tombstone or not, as any client can.

@@ -55,7 +55,7 @@ func Spec() stream.SinkSpec {
 			{Name: "indexes", Kind: stream.SettingStrings,
 				Doc: "Columns that get a payload index, to be filtered by: bool, int, double, string or timestamp."},
 		},
-		Guarantees: stream.Guarantees{Vectors: true, Deletes: true},
+		Guarantees: stream.Guarantees{Vectors: true, Deletes: true, Fronts: true},
 		New:        New,
 	}
 }

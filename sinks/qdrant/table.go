@@ -53,7 +53,7 @@ var distances = map[string]qdrant.Distance{"": qdrant.Distance_Cosine, "cosine":
 
 func newTable(prefix string, declared stream.TargetTable) (*table, error) {
 	set := declared.Settings
-	t := &table{Table: guard.Table{Table: declared.Table, As: declared.As()}, distance: distances[set.String("distance")],
+	t := &table{Table: guard.Table{Table: declared.Table, As: declared.As(), Front: declared.Front}, distance: distances[set.String("distance")],
 		quantization: set.String("quantization"), indexes: map[string]qdrant.FieldType{}}
 	t.collection = prefix + escaped(t.As)
 	switch {

@@ -152,13 +152,9 @@ func (s *store) createIndex(ctx context.Context, collection, key string, kind qd
 
 // Drop removes a collection if it exists. See guard.Tables.
 func (s *store) Drop(ctx context.Context, name string) error {
-	t, err := s.table(name)
-	if err != nil {
-		return err
-	}
-	exists, err := s.client.CollectionExists(ctx, t.collection)
+	exists, err := s.client.CollectionExists(ctx, s.prefix+name)
 	if err == nil && exists {
-		err = s.client.DeleteCollection(ctx, t.collection)
+		err = s.client.DeleteCollection(ctx, s.prefix+name)
 	}
 	return classed("drop a collection", err)
 }

@@ -25,6 +25,9 @@ type Harness struct {
 	Drop func(t *testing.T, table string)
 	// Edit overwrites a string column of one row by hand; its version stays.
 	Edit func(t *testing.T, row stream.RowID, column, text string)
+	// See returns column `text` of the rows that any reader finds under a name, in one answer, in any order; nil where the target has no fronts.
+	// Unlike the rest it may be called beside other calls.
+	See func(t *testing.T, name string) []string
 	// Is says what this kind of target can hold and promise; what it does not promise is left out, nothing else.
 	Is Guarantees
 }
@@ -51,5 +54,14 @@ func Run(t *testing.T, fresh func(t *testing.T) Harness) {
 		for _, c := range group {
 			t.Run(c.Name, func(t *testing.T) { c.Run(t, fresh(t)) })
 		}
+	}
+	for _, c := range frontCases {
+		t.Run(c.Name, func(t *testing.T) {
+			h := fresh(t)
+			if !h.Is.Fronts {
+				t.Skip("this kind of target has no fronts")
+			}
+			c.Run(t, h)
+		})
 	}
 }

@@ -24,7 +24,7 @@ func Spec() stream.SinkSpec {
 			Doc: "The database file, relative to the flow file; it and its folder are created when absent."}},
 		TableSettings: []stream.Setting{{Name: "table", Kind: stream.SettingString,
 			Doc: "Name of the table in the database; by default the table's own name."}},
-		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
+		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true, Fronts: true},
 		New:        newSink,
 	}
 }

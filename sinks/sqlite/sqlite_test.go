@@ -38,7 +38,8 @@ func harness(t *testing.T, path string) sinktest.Harness {
 			byHand(t, path, "UPDATE "+quoted(row.Table)+" SET "+quoted(column)+" = ? WHERE _document = ? AND _key = ?",
 				text, row.Document, row.Key)
 		},
-		Is: sinktest.Guarantees{Guarantees: Spec().Guarantees},
+		See: func(t *testing.T, name string) []string { return textsIn(t, path, name) },
+		Is:  sinktest.Guarantees{Guarantees: Spec().Guarantees},
 	}
 }
 
@@ -46,6 +47,33 @@ func newAt(path string, tables []stream.TargetTable) (stream.Sink, error) {
 	settings := stream.Settings{Values: stream.MapOf(stream.Entry{Key: "path", Value: stream.StringOf(filepath.Base(path))}),
 		Dir: filepath.Dir(path)}
 	return Spec().New(stream.SinkConfig{Settings: settings, Tables: tables})
+}
+
+// textsIn reads as another program would.
+func textsIn(t *testing.T, path, table string) (texts []string) {
+	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer db.Close() //nolint:errcheck // it only read
+	rows, err := db.QueryContext(t.Context(), "SELECT text FROM "+quoted(table))
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer rows.Close() //nolint:errcheck // Err below tells
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Error(err)
+		}
+		texts = append(texts, text)
+	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
+	}
+	return texts
 }
 
 // byHand changes the file as another program would.

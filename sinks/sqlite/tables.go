@@ -19,6 +19,7 @@ type table struct {
 	stream.Table
 	name  string // in the database, unquoted
 	stage string // its stage's name, unquoted
+	front string // of an edition: the view that shows it or another
 }
 
 // newTables checks that SQLite can hold the tables: its names are case-insensitive.
@@ -26,8 +27,7 @@ func newTables(declared []stream.TargetTable) ([]*table, error) {
 	var tables []*table
 	seen := map[string]bool{}
 	for _, d := range declared {
-		t := &table{Table: d.Table, name: d.As()}
-		t.stage = "_freshet_stage_" + t.name
+		t := &table{Table: d.Table, name: d.As(), stage: stageOf(d.As()), front: d.Front}
 		if err := checkName(t.name, seen, "sqlite_", "_freshet_"); err != nil {
 			return nil, stream.Errorf(stream.Usage, "target sqlite", "table %q: %w", t.name, err)
 		}
