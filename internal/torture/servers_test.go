@@ -11,13 +11,10 @@ import (
 	"github.com/freshet-dev/freshet/internal/testenv"
 )
 
-// unproved are targets of which no long run is recorded yet.
-var unproved = []maker{newFeast}
-
 // TestKillsOfServers is for the targets that TestKills leaves out: each one's server is killed in turn, and then a replica before or after a
 // write. A round takes more than a minute.
 func TestKillsOfServers(t *testing.T) {
-	r := newRig(t, 5*time.Second, slices.Concat([]maker{newTopic}, heavy, slow, unproved), testenv.SharedKafka(t))
+	r := newRig(t, 5*time.Second, slices.Concat([]maker{newTopic}, heavy, slow), testenv.SharedKafka(t))
 	rounds := number("FRESHET_SERVER_KILLS", 5)
 	r.torment(t, 30, func(m *torment) {
 		for n := range rounds {
@@ -33,9 +30,6 @@ func TestKillsOfServers(t *testing.T) {
 	})
 	r.compare(t)
 }
-
-// TestZombiesOfUnproved is TestZombies for targets that are not in make test yet.
-func TestZombiesOfUnproved(t *testing.T) { zombiesOf(t, unproved, 20) }
 
 // goesOn waits until a target takes more than it has.
 func (m *torment) goesOn(v target) {
