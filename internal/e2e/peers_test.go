@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,10 +42,16 @@ targets:
     snowflake: { account: test, url: "env:SNOWFLAKE_URL", user: u, password: "env:SNOWFLAKE_PASSWORD", database: FRESHET, schema: LABEL }
     tables: [pages, chunks]
   hook:   { webhook: { url: "env:WEBHOOK_URL", secret: "env:WEBHOOK_SECRET" }, tables: [pages, chunks] }
+  shelf:
+    feast: { url: "env:FEAST_URL", books: NAME }
+    tables: { pages: { view: NAME-pages, pages: 64 }, chunks: { view: NAME-chunks, pages: 512 } }
 `
 
-// steady are the targets that are there all the time; search is not.
-var steady = []string{"local", "db", "online", "out", "text", "kg", "lake", "wh", "hook"}
+// steady are the targets that are there all the time; away are those that are not.
+var (
+	steady = []string{"local", "db", "online", "out", "text", "kg", "lake", "wh", "hook"}
+	away   = []string{"search", "shelf"}
+)
 
 // peers is a flow whose targets are peers, fed with a recorded history.
 type peers struct {
@@ -166,16 +173,20 @@ func (s standing) complete(targets []string) bool {
 	return true
 }
 
-// TestPeers: one flow keeps all targets at once through a real history. One that is away for the second half of it holds up
-// no other, catches up, and computes nothing. In the end verify finds no difference in any.
+// TestPeers: one flow keeps all targets at once through a real history. Two that are away for the second half of it hold up
+// no other, catch up, and compute nothing. In the end verify finds no difference in any.
 func TestPeers(t *testing.T) {
+	var shelf *testenv.FeastServer // one for both: it takes long to start
 	for _, corpus := range []string{"cocoindex-docs.ndjson.gz", "prometheus-docs.ndjson.gz"} {
-		t.Run(corpus, func(t *testing.T) { playPeers(t, corpus) })
+		feed := newFeed(t, corpus)
+		if shelf == nil {
+			shelf = testenv.Feast(t)
+		}
+		t.Run(corpus, func(t *testing.T) { playPeers(t, feed, shelf) })
 	}
 }
 
-func playPeers(t *testing.T, corpus string) {
-	feed := newFeed(t, corpus)
+func playPeers(t *testing.T, feed *feed, shelf *testenv.FeastServer) {
 	broker, search := testenv.SharedKafka(t), testenv.Qdrant(t, testenv.QdrantOptions{})
 	graph := testenv.SharedNeo4j(t)
 	hook, _ := newReceiver(t, "s3cret")
@@ -187,15 +198,18 @@ func playPeers(t *testing.T, corpus string) {
 		"REDIS_URL=" + testenv.SharedRedis(t).URL(), "OPENSEARCH_URL=" + testenv.SharedOpenSearch(t).URL(),
 		"NEO4J_URL=bolt://" + graph.User() + "@" + graph.Addr(), "NEO4J_PASSWORD=" + graph.Password(),
 		"LANCEDB_URL=" + testenv.SharedLance(t).URL(), "SNOWFLAKE_URL=" + testenv.SharedSnowflake(t).URL(), "SNOWFLAKE_PASSWORD=pw",
-		"WEBHOOK_URL=" + hook, "WEBHOOK_SECRET=s3cret"}
+		"WEBHOOK_URL=" + hook, "WEBHOOK_SECRET=s3cret", "FEAST_URL=" + shelf.URL()}
+	shelf.Apply(t, testenv.FeastBooks(name), testenv.FeastRows(name+"-pages", map[string]string{"path": "String", "title": "String"}),
+		testenv.FeastRows(name+"-chunks", map[string]string{"path": "String", "text": "String", "embedding": "Array(Float32)"}))
 	p.topic = openTopic(t, broker, name+".files.page")
 
 	run := p.start()
 	run.until("the source's topic is there", p.topic.exists)
 	feed.next(p.topic, len(feed.commits)/2)
-	all := append([]string{"search"}, steady...)
+	all := slices.Concat(away, steady)
 	p.settled(all...)
 	search.Kill()
+	shelf.Store().Kill()
 	feed.next(p.topic, len(feed.commits))
 	if s := p.settled(steady...); s.Replicas[0].Counts.Nodes["vector"].Computed == 0 {
 		t.Error("nothing was computed at all")
@@ -204,6 +218,7 @@ func playPeers(t *testing.T, corpus string) {
 	run.exits(0)
 
 	search.Start(t)
+	shelf.Store().Start(t)
 	run = p.start()
 	if s := p.settled(all...); s.Replicas[0].Counts.Nodes["vector"].Computed != 0 {
 		t.Errorf("a target that catches up let %d vectors be computed", s.Replicas[0].Counts.Nodes["vector"].Computed)
