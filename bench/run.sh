@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the benchmarks on this machine and prints a table; exits non-zero when a stated limit is missed. See README.md.
-#   bench/run.sh [noop|latency|restore|sinks|takeover]   (all by default)
+#   bench/run.sh [noop|latency|backfill|restore|sinks|takeover]   (all by default)
 set -eu
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
@@ -14,7 +14,7 @@ export FRESHET_BIN FRESHET_BENCH_MINIMAL
 go build -o "$FRESHET_BENCH_MINIMAL" ./bench/noop/minimal
 
 status=0
-for what in ${*:-noop latency restore sinks takeover}; do
+for what in ${*:-noop latency backfill restore sinks takeover}; do
 	dir=./bench/$what run=.
 	if [ "$what" = takeover ]; then # the tests of replicas, with the limits that hold on an idle machine
 		dir=./internal/brokertest run='^Test(Takeover|Replicas)$'
