@@ -91,6 +91,7 @@ func (b *batcher) ahead(c *call) {
 func (b *batcher) hurry(c *call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	c.later = false // also of a call that waits for its turn under a rate
 	if i := slices.Index(b.later, c); i >= 0 {
 		b.later = slices.Delete(b.later, i, i+1)
 		b.ahead(c)
@@ -141,6 +142,13 @@ func (b *batcher) next() (batch []*call, behind bool) {
 		case <-b.live:
 		}
 	}
+}
+
+// isBehind reports whether only the backlog's documents need the calls.
+func (b *batcher) isBehind(batch []*call) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !slices.ContainsFunc(batch, func(c *call) bool { return !c.later })
 }
 
 func (b *batcher) full() bool {
@@ -206,7 +214,7 @@ func (b *batcher) apply(batch []*call) ([]stream.Value, error) {
 	for i, c := range batch {
 		inputs[i] = c.input
 	}
-	b.limit.wait(b.memos.ctx)
+	b.limit.wait(b.memos.ctx, func() bool { return b.isBehind(batch) })
 	sent := time.Now()
 	out, err := b.node.Operator.Apply(b.memos.ctx, inputs)
 	b.limit.tell(sent, err)

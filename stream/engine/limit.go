@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,33 +44,63 @@ type limiter struct {
 	mu     sync.Mutex
 	part   float64   // of the replica's rate that is used
 	next   time.Time // no call is sent before
+	turns  []*turn   // of calls that wait
 	cut    time.Time // when the part was halved last
 	raised time.Time
 }
 
 func newLimiter(rate float64, s *share) *limiter { return &limiter{rate: rate, share: s, part: 1} }
 
-// wait returns when the next call may be sent, or with ctx.
-func (l *limiter) wait(ctx context.Context) {
-	for {
-		l.mu.Lock()
-		now := time.Now()
-		d := l.next.Sub(now)
-		if d <= 0 && l.rate > 0 {
-			l.next = now.Add(time.Duration(float64(time.Second) / (l.share.of(l.rate) * l.part)))
-		}
-		l.mu.Unlock()
-		if d <= 0 {
-			return
-		}
+// turn is a call's place among those that wait. behind says whether only the backlog needs it, and may turn false meanwhile.
+type turn struct{ behind func() bool }
+
+// wait returns when the call may be sent, or with ctx. Under a rate, calls that only the backlog needs let the others go first.
+func (l *limiter) wait(ctx context.Context, behind func() bool) {
+	mine := &turn{behind}
+	for d := l.enter(mine); d > 0; d = l.try(mine) {
 		t := time.NewTimer(d)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
+			l.mu.Lock()
+			l.leave(mine)
+			l.mu.Unlock()
 			return
 		}
 	}
+}
+
+func (l *limiter) enter(mine *turn) time.Duration {
+	l.mu.Lock()
+	l.turns = append(l.turns, mine)
+	l.mu.Unlock()
+	return l.try(mine)
+}
+
+// leave ends a wait; l.mu is held.
+func (l *limiter) leave(mine *turn) {
+	i := slices.Index(l.turns, mine)
+	l.turns = slices.Delete(l.turns, i, i+1)
+}
+
+// try takes the next turn if it has come, else it returns when to try again.
+func (l *limiter) try(mine *turn) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if d := l.next.Sub(now); d > 0 {
+		return d
+	}
+	if l.rate > 0 {
+		gap := time.Duration(float64(time.Second) / (l.share.of(l.rate) * l.part))
+		if mine.behind() && slices.ContainsFunc(l.turns, func(t *turn) bool { return !t.behind() }) {
+			return gap // this turn is another's, who wakes now
+		}
+		l.next = now.Add(gap)
+	}
+	l.leave(mine)
+	return 0
 }
 
 // tell notes how a call ended that was sent at a time.

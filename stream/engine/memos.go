@@ -39,7 +39,7 @@ type heldStore struct {
 type call struct {
 	key   stream.Fingerprint
 	input stream.Value
-	later bool // only documents of the backlog need it
+	later bool // only documents of the backlog need it; the batcher's mu guards it too
 	done  chan struct{}
 	late  chan struct{} // closed when it is not to be waited for with anything in hand
 	value stream.Value
