@@ -55,7 +55,7 @@ func (t *Tx) Abort(e *Evaluator) {
 		}
 		if pending != nil && pending.done {
 			pending.done = false
-			e.queue(pending)
+			e.requeue(pending)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/freshet-dev/freshet/stream"
 )
@@ -38,12 +39,14 @@ type Evaluator struct {
 	totals   *Totals
 	slots    chan struct{}
 	later    chan struct{} // slots of the backlog's documents
+	behind   atomic.Int64  // evaluations of theirs that were started and not taken
 	group    sync.WaitGroup
 
 	mu       sync.Mutex
 	trial    trial
 	finished []*Evaluation
 	wake     chan struct{} // one token while finished is not empty
+	urgent   chan struct{} // one token when it has had others than the backlog's since the last
 }
 
 // NewEvaluator returns an evaluator for the program. Batches that were sent to an operator run under ctx, so that an
@@ -52,7 +55,7 @@ func NewEvaluator(ctx context.Context, p stream.Program, totals *Totals, events 
 	f, ok := p.(interface{ Immediate() bool })
 	atOnce := 16 * runtime.GOMAXPROCS(0)
 	return &Evaluator{program: p, formulas: ok && f.Immediate(), memos: newMemos(ctx, events), totals: totals, slots: make(chan struct{}, atOnce),
-		later: make(chan struct{}, atOnce), wake: make(chan struct{}, 1)}
+		later: make(chan struct{}, atOnce), wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 }
 
 // Hold makes a partition's store available for memo look-ups of all partitions; release it before the store closes.
@@ -79,6 +82,7 @@ func (e *Evaluator) start(ctx context.Context, ev *Evaluation) {
 	slots := e.slots
 	if ev.later {
 		slots = e.later
+		e.behind.Add(1)
 	}
 	e.group.Add(1)
 	go func() {
@@ -154,8 +158,24 @@ func (e *Evaluator) queue(ev *Evaluation) {
 	e.mu.Lock()
 	e.finished = append(e.finished, ev)
 	e.mu.Unlock()
+	give(e.wake)
+	if !ev.later {
+		give(e.urgent)
+	}
+}
+
+// requeue queues an evaluation that was taken.
+func (e *Evaluator) requeue(ev *Evaluation) {
+	if ev.later {
+		e.behind.Add(1)
+	}
+	e.queue(ev)
+}
+
+// give leaves a token unless one lies there.
+func give(tokens chan<- struct{}) {
 	select {
-	case e.wake <- struct{}{}:
+	case tokens <- struct{}{}:
 	default:
 	}
 }
@@ -163,12 +183,23 @@ func (e *Evaluator) queue(ev *Evaluation) {
 // Wake delivers a token when evaluations have finished since the last Finished.
 func (e *Evaluator) Wake() <-chan struct{} { return e.wake }
 
+// Urgent is Wake for evaluations of other documents than the backlog's, which may be gathered a while.
+func (e *Evaluator) Urgent() <-chan struct{} { return e.urgent }
+
+// Behind returns how many evaluations of the backlog's documents run or wait in the queue.
+func (e *Evaluator) Behind() int { return int(e.behind.Load()) }
+
 // Finished takes the finished evaluations.
 func (e *Evaluator) Finished() []*Evaluation {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := e.finished
 	e.finished = nil
+	for _, ev := range out {
+		if ev.later {
+			e.behind.Add(-1)
+		}
+	}
 	return out
 }
 

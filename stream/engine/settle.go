@@ -137,7 +137,7 @@ func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
 	if len(p.resting.by) > 0 {
 		p.waiting = append(p.waiting, p.resting.take(p.config.Now(), e.memos.outagesEnded)...)
 	}
-	for len(p.waiting) > 0 && p.PendingBytes() < room {
+	for pending := p.PendingBytes(); len(p.waiting) > 0 && pending < room; {
 		fp := p.waiting[0]
 		t := p.Begin()
 		d, err := t.stored(fp)
@@ -153,6 +153,7 @@ func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
 		ev.inputFP, ev.readSet, ev.changes = d.inputFP, p.config.Program.ReadSet(t.evaluationInput(d)), d.header.Open
 		ev.later = ev.changes == 0 // it came from the backlog
 		p.running[fp] = ev
+		pending += ev.bytes
 		e.start(ctx, ev)
 	}
 	return nil

@@ -236,21 +236,28 @@ func (p *Processor) signal() {
 	}
 }
 
+// gather is for how long documents of the backlog that are evaluated are gathered, unless live changes come: each transaction for
+// them is one that a live change may have to wait for.
+const gather = 100 * time.Millisecond
+
 // poll returns the next records, or none when something else wants attention: an evaluation ended, a partition was
 // restored, a tick passed. While too much is pending it reads nothing.
 func (p *Processor) poll(ctx context.Context) ([]*stream.Record, error) {
-	within := time.Second
-	if p.backlog() && p.pacer.pace().Rate > 0 {
+	within, behind := time.Second, p.c.Evaluator.Behind()
+	switch {
+	case behind > 0:
+		within = gather
+	case p.backlog() && p.pacer.pace().Rate > 0:
 		within = atATime
 	}
-	ctx, release := untilWoken(ctx, within, p.wake, p.c.Evaluator.Wake())
+	ctx, release := untilWoken(ctx, within, p.wake, p.c.Evaluator.Urgent())
 	defer release()
 	switch {
 	case p.applying != nil: // it may run ahead only while nothing is pending and nothing is in the backlog
 	case p.pendingBytes() > p.c.PendingBytes:
 		<-ctx.Done()
 		return nil, nil
-	case p.backlog() && p.hasRoom() && p.pacer.ready(p.now(), p.share()):
+	case behind == 0 && p.backlog() && p.hasRoom() && p.pacer.ready(p.now(), p.share()):
 		ctx = nil // what is there, and no wait: the backlog is work enough
 	}
 	return p.received(p.gts.PollRecords(ctx, p.take))

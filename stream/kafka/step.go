@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 const (
 	reevaluateAtOnce = 256
 	reevaluateBeside = 64
+	// reevaluateUnderWay is how many may be evaluated beyond the transaction that took them, over all partitions: enough for the
+	// evaluator, and few enough to be taken in small portions.
+	reevaluateUnderWay = 512
 )
 
 // backfill returns how many documents of its backlog each partition may take into a round of so many live records.
@@ -33,6 +37,12 @@ func (p *Processor) backfill(records int) map[int32]int {
 		if n := o.part.Backlog(); n > 0 && o.failure == nil {
 			left[id] = min(n, each)
 		}
+	}
+	if behind := p.c.Evaluator.Behind(); behind > 0 {
+		for id, n := range left {
+			left[id] = min(n, max(0, reevaluateUnderWay-behind)/len(left))
+		}
+		maps.DeleteFunc(left, func(_ int32, n int) bool { return n == 0 })
 	}
 	return p.pacer.grant(p.now(), p.share(), left)
 }
@@ -201,10 +211,12 @@ func sideways[T any](parts map[int32]T, fn func(id int32, part T) error) map[int
 }
 
 // await takes finished evaluations until those of the round are all there or the budget is spent. Live changes do not wait for the
-// backlog's documents, which become pending.
+// backlog's documents, which become pending: neither those of the round, nor those that are read meanwhile.
 func (p *Processor) await(ctx context.Context, r *round, live bool) {
 	budget := time.NewTimer(p.c.Budget)
 	defer budget.Stop()
+	peek := time.NewTicker(peekEvery)
+	defer peek.Stop()
 	for {
 		for _, ev := range p.c.Evaluator.Finished() {
 			if r.from[ev.Partition] != nil {
@@ -219,11 +231,12 @@ func (p *Processor) await(ctx context.Context, r *round, live bool) {
 				open += tx.Open()
 			}
 		}
-		if open == 0 {
+		if open == 0 || !live && p.gts.Client().BufferedFetchRecords() > 0 {
 			return
 		}
 		select {
 		case <-p.c.Evaluator.Wake():
+		case <-peek.C:
 		case <-budget.C:
 			return
 		case <-ctx.Done():
@@ -231,6 +244,9 @@ func (p *Processor) await(ctx context.Context, r *round, live bool) {
 		}
 	}
 }
+
+// peekEvery is how often a round without live changes looks for some.
+const peekEvery = 5 * time.Millisecond
 
 // take adds an evaluation's document to the round, beginning the partition's transaction only if it is of use.
 func (r *round) take(ev *engine.Evaluation) {
