@@ -1,19 +1,13 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/freshet-dev/freshet/internal/history"
 )
 
 // corpora are recorded histories of documents, beside the repository.
@@ -22,30 +16,15 @@ var corpora = []string{"cocoindex-docs.ndjson.gz", "prometheus-docs.ndjson.gz"}
 // last returns the documents of a corpus as its last commit leaves them, by path.
 func last(t *testing.T, corpus string) map[string]string {
 	t.Helper()
-	path := filepath.Join("..", "..", "..", "shared", "corpus", corpus)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("the corpus %s is not beside the repository", corpus)
-	}
-	from, err := history.OpenCorpus(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = from.Close() }()
 	all := map[string]string{}
-	for {
-		c, err := from.Next()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range commits(t, corpus) {
 		for _, e := range c.Edits {
 			if delete(all, e.Path); !e.Delete && strings.HasSuffix(e.Path, ".md") {
 				all[e.Path] = string(e.Content)
 			}
 		}
 	}
+	return all
 }
 
 // TestChangedDeclarationOnCorpora: as TestChangedDeclaration, on real documents, with the model's calls counted at a stub of its server.

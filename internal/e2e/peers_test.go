@@ -69,6 +69,12 @@ type feed struct {
 
 func newFeed(t *testing.T, corpus string) *feed {
 	t.Helper()
+	return &feed{commits: commits(t, corpus), selection: history.Selection{Source: "page", MaxBytes: 16 << 20}}
+}
+
+// commits are those of a recorded history.
+func commits(t *testing.T, corpus string) (all []history.Commit) {
+	t.Helper()
 	path := filepath.Join("..", "..", "..", "shared", "corpus", corpus)
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("the corpus %s is not beside the repository", corpus)
@@ -78,16 +84,15 @@ func newFeed(t *testing.T, corpus string) *feed {
 		t.Fatal(err)
 	}
 	defer func() { _ = from.Close() }()
-	f := &feed{selection: history.Selection{Source: "page", MaxBytes: 16 << 20}}
 	for {
 		c, err := from.Next()
 		if errors.Is(err, io.EOF) {
-			return f
+			return all
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.commits = append(f.commits, c)
+		all = append(all, c)
 	}
 }
 
