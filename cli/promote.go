@@ -15,6 +15,7 @@ import (
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
 )
 
 // switched is what `promote --json`, `rollback --json` and `retire --json` print.
@@ -113,7 +114,7 @@ func (d switched) print(out io.Writer) error {
 		fmt.Fprintf(&text, "table %s shows %s\n", table, d.Tables[table])
 	}
 	if len(d.Later) > 0 {
-		fmt.Fprintf(&text, "not switched yet, since no process delivers to it, or it is away: target %s\n", strings.Join(d.Later, ", "))
+		fmt.Fprintf(&text, "not switched yet, but as soon as a process delivers to it and it is there: target %s\n", strings.Join(d.Later, ", "))
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
@@ -204,7 +205,7 @@ func (a *app) awaitEditions(ctx context.Context, wait time.Duration) error {
 		if err != nil || behind == "" {
 			return err
 		}
-		if time.Now().After(until) {
+		if a.embedded || time.Now().After(until) {
 			return &exit{exitFailed, "nothing was done: " + behind}
 		}
 		select {
@@ -217,6 +218,9 @@ func (a *app) awaitEditions(ctx context.Context, wait time.Duration) error {
 
 // behind says what is not caught up; "" when all is.
 func (a *app) behind(ctx context.Context) (string, error) {
+	if a.embedded {
+		return a.behindHere()
+	}
 	o, err := a.overview(ctx)
 	if err != nil {
 		return "", err
@@ -237,6 +241,29 @@ func (a *app) behind(ctx context.Context) (string, error) {
 		}
 		if why := o.undelivered(t.Name, ends); why != "" {
 			return why, nil
+		}
+	}
+	return "", nil
+}
+
+// behindHere says what is not evaluated of a flow that `freshet dev` ran, by the states on this machine.
+func (a *app) behindHere() (string, error) {
+	local, err := a.openLocal()
+	if err != nil {
+		return "", err
+	}
+	defer local.close()
+	for _, id := range local.Held() {
+		at, _, err := local[id].Checkpoint()
+		if err != nil {
+			return "", err
+		}
+		stats, err := engine.ReadStats(local[id])
+		if err != nil {
+			return "", err
+		}
+		if stats.Documents > 0 && at.Revision != a.flow.Program.Logic() {
+			return "documents wait to be evaluated; run `freshet dev --once` first", nil
 		}
 	}
 	return "", nil
@@ -303,6 +330,9 @@ func (o *overview) undelivered(target string, ends map[int32]int64) string {
 
 // awaitShown waits until the processes say that the targets show what a revision says; those that don't in time will later.
 func (a *app) awaitShown(ctx context.Context, d schemas.Declaration, wait time.Duration) (shown, later []string, err error) {
+	if a.embedded {
+		wait = 0 // nothing runs
+	}
 	until := time.Now().Add(wait)
 	for {
 		running, _, err := a.processes(ctx)

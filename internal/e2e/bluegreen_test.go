@@ -268,6 +268,27 @@ func (p *project) evaluated() (n int64) {
 	return n
 }
 
+// TestBlueGreenDev: what `freshet dev` ran is promoted while it rests, and shown when it starts.
+func TestBlueGreenDev(t *testing.T) {
+	flow := strings.Replace(pageFlow, "pages:  {", "pages:  { rollout: blue-green,", 1)
+	p := newProject(t, flow).pages()
+	p.devOnce()
+	before := p.rows("pages")
+	p.write("flow.yaml", strings.Replace(flow, "title: parsed.title", `title: '"!"'`, 1))
+	p.devOnce()
+	same(t, "pages", p.rows("pages"), before)
+	if text := p.command("promote", "--yes").reads(); !strings.Contains(text, "pages shows pages__2") {
+		t.Errorf("promote said: %s", text)
+	}
+	if r := p.devOnce(); r.Documents != 0 {
+		t.Errorf("promotion evaluated %d documents", r.Documents)
+	}
+	same(t, "pages", p.rows("pages"), p.rows("pages__2"))
+	if now := p.rows("pages"); len(now) != len(before) || !strings.Contains(now[0], "!") {
+		t.Errorf("the new edition is %q", now)
+	}
+}
+
 // switches runs a command that switches fronts, and checks what it says.
 func (p *project) switches(command, says string) {
 	p.t.Helper()

@@ -180,6 +180,9 @@ func (p *Partition) Stats() Stats {
 // Backlog returns how many documents still wait for re-evaluation under the current program.
 func (p *Partition) Backlog() int { return len(p.backlog) }
 
+// Backlog returns how many documents the partition's backlog has once the transaction is committed.
+func (t *Tx) Backlog() int { return len(t.later) + len(t.p.backlog) - t.due }
+
 // Busy reports whether evaluations run, wait or rest.
 func (p *Partition) Busy() bool { return p.Working() || len(p.resting.by) > 0 }
 

@@ -115,7 +115,7 @@ func (p *Processor) plan(o *owned, tx *engine.Tx) (w *written, err error) {
 		tx.MarkPass(p.c.Topics.Generation.Generation)
 	}
 	w.out, err = tx.Finish()
-	if o.part.Backlog() == 0 {
+	if tx.Backlog() == 0 {
 		w.revision = p.c.Engine.Program.Logic()
 	}
 	return w, err
