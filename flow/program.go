@@ -99,6 +99,9 @@ func (p *Program) source(d stream.Document) *sourceEntry {
 	return nil
 }
 
+// HasSource reports whether the flow has a source of this name: documents of others are no longer its own.
+func (p *Program) HasSource(name string) bool { return p.source(stream.Document{Source: name}) != nil }
+
 // formulas are all formulas that read sources.
 func (p *Program) formulas() []*expression {
 	var all []*expression

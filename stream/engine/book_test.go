@@ -19,6 +19,7 @@ type book struct {
 	suffix   string
 	noWords  bool // the program has no table words
 	metadata bool // formulas read the record's key
+	left     bool // the source of the documents left the flow
 	shout    *stream.Node
 }
 
@@ -27,6 +28,9 @@ func newBook(version int, op stream.Operator) *book {
 	b.shout = &stream.Node{Name: "shout", Operator: op, Costly: true, Memo: stream.FingerprintBytes([]byte("shout"))}
 	return b
 }
+
+// HasSource reports whether the documents' source is there.
+func (b *book) HasSource(name string) bool { return name == "book" && !b.left }
 
 func (b *book) Flow() string      { return "book" }
 func (b *book) ReadsRecord() bool { return b.metadata }

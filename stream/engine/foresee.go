@@ -19,6 +19,7 @@ type Foreseer interface {
 type Forecast struct {
 	Documents int64                    // to be evaluated
 	Refused   int64                    // of them, those that would be quarantined
+	Deleted   int64                    // of sources that the program no longer has: deleted, not evaluated
 	Nodes     map[string]NodeForecast  // by node
 	Tables    map[string]TableForecast // by table, those that the program no longer has too
 	Unsure    map[string]int64         // what can't be told, with the number of documents
@@ -45,7 +46,7 @@ type TableForecast struct {
 type Measure func(n *stream.Node, input stream.Value) (int64, error)
 
 // Foresee tells what the documents of stores, one for each partition, would come to under program: those that another one evaluated, and
-// those that wait. It calls no costly operator, and changes nothing.
+// those that wait, and those of sources that it does not have. It calls no costly operator, and changes nothing.
 func Foresee(ctx context.Context, program Foreseer, stores []Store, measure Measure) (Forecast, error) {
 	f := newForecaster(program, stores, measure)
 	for _, s := range stores {
@@ -103,6 +104,11 @@ func (f *forecaster) document(ctx context.Context, h Header) error {
 	held, err := emittedRows(f.own, &h)
 	if err != nil {
 		return err
+	}
+	if leaves(f.program, h.ID) {
+		f.out.Deleted++
+		f.rows(held, stream.Foreseen{})
+		return nil
 	}
 	if h.Input.IsZero() || h.Logic == f.program.Logic() && h.Status != Pending {
 		for _, r := range held {

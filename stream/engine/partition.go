@@ -90,8 +90,8 @@ func tablePlans(program stream.Program) map[string]*tablePlan {
 	return plans
 }
 
-// OpenPartition reads what a restored store says of its documents: the counts, the pending ones, and those that another
-// program than the current one evaluated (they form the backlog when reevaluate is set or recorded differs).
+// OpenPartition reads what a restored store says of its documents: the counts, the pending ones, and with scanBacklog those that another
+// program than the current one evaluated and those of sources that it no longer has: they form the backlog.
 func OpenPartition(id int32, store Store, c Config, scanBacklog bool) (*Partition, error) {
 	p := &Partition{ID: id, Store: store, config: c, headers: newHeaderCache(), running: map[stream.Fingerprint]*Evaluation{},
 		revision: c.Program.Logic().String(), tables: tablePlans(c.Program)}
@@ -165,7 +165,7 @@ func (p *Partition) findBacklog() error {
 			return false, fmt.Errorf("read header %x of partition %d: %w", k, p.ID, err)
 		}
 		d := stream.Fingerprint(k[1:17])
-		if h.Logic != logic && !pending[d] && !p.resting.holds(d) && !h.Input.IsZero() {
+		if p.config.left(h.ID) || h.Logic != logic && !pending[d] && !p.resting.holds(d) && !h.Input.IsZero() {
 			p.backlog = append(p.backlog, d)
 		}
 		return true, nil

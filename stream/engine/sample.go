@@ -45,7 +45,7 @@ func Choose(ctx context.Context, program Foreseer, stores map[int32]Store, n int
 	var all []chosen
 	for id, store := range stores {
 		err := Documents(store, func(h Header) error {
-			if h.Logic != program.Logic() && !h.Input.IsZero() {
+			if h.Logic != program.Logic() && !h.Input.IsZero() && !leaves(program, h.ID) {
 				all = append(all, chosen{documentFingerprint(h.ID), id})
 			}
 			return ctx.Err()

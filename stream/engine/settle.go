@@ -98,6 +98,10 @@ func (t *Tx) Reevaluate(ctx context.Context, e *Evaluator, n int) error {
 			t.later = append(t.later, fp)
 			continue
 		}
+		if ok && t.p.config.left(h.ID) {
+			t.leave(h)
+			continue
+		}
 		if !ok || h.Input.IsZero() || h.Status == Pending || h.Logic == t.p.config.Program.Logic() {
 			continue // gone, or evaluated since by the current program
 		}
@@ -145,7 +149,7 @@ func (p *Partition) Resume(ctx context.Context, e *Evaluator, room int) error {
 			return err
 		}
 		p.waiting = p.waiting[1:]
-		if d == nil || p.running[fp] != nil || p.resting.holds(fp) || d.header.Status != Pending {
+		if d == nil || p.running[fp] != nil || p.resting.holds(fp) || d.header.Status != Pending || p.config.left(d.id) {
 			continue
 		}
 		d.encodeInput()
