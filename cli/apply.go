@@ -21,27 +21,43 @@ type applied struct {
 	Revision int64    `json:"revision"` // in force now
 	Recorded bool     `json:"recorded"` // false: it was in force already
 	Changes  []string `json:"changes"`  // against the revision before, targets included
+
+	Destroyed []string `json:"destroyed"` // of them, what was named with --destroy
+	Dropped   []string `json:"dropped"`   // what was named with --drop
+}
+
+// change is what is to be applied.
+type change struct {
+	earlier       int64 // the revision whose text is taken; 0: the flow file
+	pace          schemas.Backfill
+	destroy, drop []string
+	command       string // to be typed again with more names
+	agreed        func(changes []string) bool
 }
 
 // newApply is `freshet apply`.
 func newApply(c *common) *cobra.Command {
 	var yes, asJSON bool
-	var revision int64
 	var rate float64
+	var ch change
 	cmd := &cobra.Command{
 		Use:   "apply -f FLOW",
 		Short: "Make a changed flow file the revision that all replicas run",
 		Long: "Record the flow file as the flow's next revision. Replicas take it over within seconds: documents that it changes are evaluated " +
 			"again from their stored input, behind live changes, and only what the change affects is computed; `freshet plan` says before what " +
-			"that is, `freshet status` how far it is, `freshet backfill` slows it down. With --revision an earlier revision is recorded once more: " +
+			"that is, `freshet status` how far it is, `freshet backfill` slows it down. A change that destroys what targets hold, such as a column " +
+			"that is removed, is refused unless each such thing is named with --destroy. A target that is removed keeps what it holds, unless it is named with --drop. " +
+			"With --revision an earlier revision is recorded once more: " +
 			"what it computed is found again while its results are kept. `freshet dev` takes its file over by itself.",
 		Args: cobra.NoArgs,
 	}
 	find := c.siteFlags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().Int64Var(&revision, "revision", 0, "take the text of this earlier revision instead of the flow file")
+	cmd.Flags().Int64Var(&ch.earlier, "revision", 0, "take the text of this earlier revision instead of the flow file")
 	cmd.Flags().Float64Var(&rate, "rate", 0, "documents a second to evaluate again, over all replicas (default: as fast as it goes)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	destroyFlag(cmd, &ch.destroy)
+	dropFlag(cmd, &ch.drop)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		a, err := find()
 		if err != nil {
@@ -51,7 +67,11 @@ func newApply(c *common) *cobra.Command {
 		if rate < 0 {
 			return usagef("--rate %g: say documents a second", rate)
 		}
-		done, err := a.apply(cmd.Context(), revision, schemas.Backfill{Rate: rate}, a.approval(cmd, yes))
+		ch.pace, ch.command, ch.agreed = schemas.Backfill{Rate: rate}, "freshet apply -f "+a.fileName(), a.approval(cmd, yes)
+		if ch.earlier != 0 {
+			ch.command += fmt.Sprint(" --revision ", ch.earlier)
+		}
+		done, err := a.apply(cmd.Context(), ch)
 		if err != nil {
 			return err
 		}
@@ -85,12 +105,15 @@ func (d applied) print(out io.Writer) error {
 	if d.Recorded {
 		text = fmt.Sprintf("flow %s: revision %d is in force; replicas take it over within seconds\n", d.Flow, d.Revision)
 	}
+	for _, name := range d.Dropped {
+		text += name + " is dropped\n"
+	}
 	_, err := io.WriteString(out, text)
 	return err
 }
 
-// apply records the flow file, or an earlier revision, as the next revision.
-func (a *app) apply(ctx context.Context, earlier int64, pace schemas.Backfill, agreed func(changes []string) bool) (done applied, err error) {
+// apply records the flow file, or an earlier revision, as the next revision, and drops the targets that are named.
+func (a *app) apply(ctx context.Context, ch change) (done applied, err error) {
 	if a.embedded {
 		return done, usagef("`freshet dev` takes the flow file over by itself, as soon as it starts")
 	}
@@ -101,7 +124,43 @@ func (a *app) apply(ctx context.Context, earlier int64, pace schemas.Backfill, a
 	if err != nil {
 		return done, err
 	}
-	next := schemas.Declaration{Revision: now.Declaration.Revision + 1, Created: time.Now().UnixNano()}
+	next, err := a.next(ctx, now.Declaration.Revision+1, ch.earlier)
+	if err != nil {
+		return done, err
+	}
+	declared := a.flow.Declaration()
+	done = applied{Flow: a.flow.Name, Revision: now.Declaration.Revision, Changes: changesOf(declared, was), Destroyed: []string{}, Dropped: []string{}}
+	leaving, err := a.toDrop(ctx, ch.drop)
+	if err != nil {
+		return done, err
+	}
+	if !bytes.Equal(next.Body, now.Declaration.Body) || ch.earlier == 0 && now.Declaration.Text == nil {
+		if next.Editions, err = a.editions(ctx, declared, now.Declaration, next.Revision); err != nil {
+			return done, err
+		}
+		if err := a.takes(ctx, ch, *now.Declaration, was, &done); err != nil {
+			return done, err
+		}
+		if err := a.cluster.SetBackfill(ctx, a.flow.Name, ch.pace); err != nil {
+			return done, err
+		}
+		if err := a.cluster.Record(ctx, a.flow.Name, next); err != nil {
+			return done, err
+		}
+		done.Revision, done.Recorded = next.Revision, true
+	}
+	for i, x := range leaving {
+		if err := a.dropTarget(ctx, x); err != nil {
+			return done, err
+		}
+		done.Dropped = append(done.Dropped, ch.drop[i])
+	}
+	return done, nil
+}
+
+// next is the revision that would be recorded; with an earlier one's text the flow is that one from now on.
+func (a *app) next(ctx context.Context, revision, earlier int64) (next schemas.Declaration, err error) {
+	next = schemas.Declaration{Revision: revision, Created: time.Now().UnixNano()}
 	if earlier == 0 {
 		next.Text, err = a.text()
 	} else {
@@ -110,35 +169,31 @@ func (a *app) apply(ctx context.Context, earlier int64, pace schemas.Backfill, a
 		next.Text = d.Text
 	}
 	if err != nil {
-		return done, err
+		return next, err
 	}
 	if earlier != 0 {
 		if a.flow, err = a.loadText(schemas.Declaration{Revision: earlier, Text: next.Text}); err != nil {
-			return done, err
+			return next, err
 		}
 	}
-	declared := a.flow.Declaration()
-	if next.Body, err = json.Marshal(declared); err != nil {
-		return done, err
+	next.Body, err = json.Marshal(a.flow.Declaration())
+	return next, err
+}
+
+// takes asks whether the change may be made: it can go on with what is there, what it destroys is named, and whoever applies it agrees.
+func (a *app) takes(ctx context.Context, ch change, now schemas.Declaration, was flow.Declaration, done *applied) error {
+	if err := a.continues(now, was); err != nil {
+		return err
 	}
-	done = applied{Flow: a.flow.Name, Revision: now.Declaration.Revision, Changes: changesOf(declared, was)}
-	if bytes.Equal(next.Body, now.Declaration.Body) && (earlier != 0 || now.Declaration.Text != nil) {
-		return done, nil
+	all := a.evolves(now, was)
+	if err := agreesToDestroy(all, ch.destroy, ch.command); err != nil {
+		return err
 	}
-	if err := a.renamed(was); err != nil {
-		return done, err
+	done.Destroyed = append(done.Destroyed, flow.Destroyed(all)...)
+	if !ch.agreed(slices.Concat(done.Changes, losses(all))) {
+		return usagef("nothing was done; to apply the change of flow %s, answer with its name, or say --yes", a.flow.Name)
 	}
-	if next.Editions, err = a.editions(ctx, declared, now.Declaration, next.Revision); err != nil {
-		return done, err
-	}
-	if !agreed(done.Changes) {
-		return done, usagef("nothing was done; to apply the change of flow %s, answer with its name, or say --yes", a.flow.Name)
-	}
-	if err := a.cluster.SetBackfill(ctx, a.flow.Name, pace); err != nil {
-		return done, err
-	}
-	done.Revision, done.Recorded = next.Revision, true
-	return done, a.cluster.Record(ctx, a.flow.Name, next)
+	return nil
 }
 
 // changesOf are all changes between two declarations; a change that alters no row is said in general.

@@ -88,15 +88,18 @@ func paceText(paused bool, rate float64) string {
 // newCancel is `freshet backfill cancel`.
 func newCancel(c *common) *cobra.Command {
 	var yes bool
+	var destroy []string
 	cmd := &cobra.Command{
 		Use:   "cancel -f FLOW",
 		Short: "Go back to the revision before: record it as the next one",
 		Long: "Go back to the revision before, as `freshet apply --revision` does: documents that the present one has evaluated are evaluated again by " +
-			"that one, which finds its results while they are kept; the others stay as they are.",
+			"that one, which finds its results while they are kept; the others stay as they are. What the present revision added and the one before " +
+			"does not have goes, and has to be named with --destroy.",
 		Args: cobra.NoArgs,
 	}
 	find := c.siteFlags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	destroyFlag(cmd, &destroy)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		a, err := find()
 		if err != nil {
@@ -110,7 +113,8 @@ func newCancel(c *common) *cobra.Command {
 		if r.Declaration.Revision == 1 {
 			return usagef("flow %s is at its first revision; there is none to go back to", a.flow.Name)
 		}
-		done, err := a.apply(cmd.Context(), r.Declaration.Revision-1, schemas.Backfill{}, a.approval(cmd, yes))
+		done, err := a.apply(cmd.Context(), change{earlier: r.Declaration.Revision - 1, destroy: destroy, command: "freshet backfill cancel -f " + a.fileName(),
+			agreed: a.approval(cmd, yes)})
 		if err != nil {
 			return err
 		}

@@ -59,6 +59,9 @@ func (d *desk) checkRevisions() {
 		d.Fatal(err)
 	}
 	d.write("flow.yaml", strings.Replace(string(was), "title: body.title", `title: 'body.title.or("") + "!"'`, 1))
+	d.want(exitUsage, []string{"--destroy table:chunk: the change does not destroy that, but nothing"}, "apply", "--yes", "--destroy", "table:chunk")
+	d.want(exitUsage, []string{"has target local still"}, "apply", "--yes", "--drop", "target:local")
+	d.want(exitUsage, []string{"has target gone"}, "apply", "--yes", "--drop", "target:gone")
 	var done applied
 	d.json(&done, "apply", "apply", "--yes", "--rate", "0.001")
 	if !done.Recorded || done.Revision != 2 || !slices.Equal(done.Changes, []string{"table chunks changed"}) {

@@ -124,9 +124,14 @@ func (d *desk) checkPlan() {
 	d.write("flow.yaml", changed.Replace(deskFlow))
 	d.want(exitDifference, []string{"flow handbook: 2 documents to be evaluated\n  node input changed\n  target beside added",
 		"vector  3         0       at least 3 calls, 27 tokens, which cost 0.0054", "chunks  0      0          3              0        0"}, "plan")
-	if s := d.run("plan", "--json"); d.conforms("plan", s.out) != nil || s.code != exitDifference {
+	if s := d.run("plan", "--json"); d.conforms("plan", s.out) != nil || s.code != exitDifference || !strings.Contains(s.out, `{"name":"target:beside","effect":"safe"`) {
 		d.Errorf("exit %d: %s%s", s.code, s.out, s.err)
 	}
+	d.write("flow.yaml", strings.Replace(deskFlow, "title: body.title, ", "lang: 'int(body.meta.level.or(\"1\"))', ", 1))
+	d.want(exitDifference, []string{"column:chunks.lang   rebuild      added", "column:chunks.title  destructive  removed"}, "plan")
+	d.write("flow.yaml", strings.NewReplacer("sources:\n", "sources:\n  note: { files: { root: ./notes } }\n", "tables:\n  chunks", "tables:\n  notes: { columns: { path: note.path } }\n  chunks",
+		"[chunks]", "[chunks, notes]").Replace(deskFlow))
+	d.want(exitUsage, []string{"read the topic of its only source so far", "freshet reset -f flow.yaml"}, "plan")
 	d.write("flow.yaml", deskFlow)
 }
 

@@ -45,12 +45,13 @@ func (a *app) adopt(ctx context.Context) error {
 		return err
 	}
 	changes := append(a.flow.Declaration().Changed(was), a.flow.Declaration().ChangedTargets(was)...)
+	command := a.applying(a.evolves(*a.revision, was))
 	if a.revision.Text == nil {
 		if a.flow.Declaration().Logic == was.Logic {
-			return nil
+			return a.renamed(was)
 		}
 		return usagef("flow %s changed since it last ran: %s; an earlier version of Freshet did not keep what it was; to take this flow file over, "+
-			"run: freshet apply -f %s", a.flow.Name, strings.Join(changes, ", "), a.fileName())
+			"run: %s", a.flow.Name, strings.Join(changes, ", "), command)
 	}
 	f, err := a.loadText(*a.revision)
 	if err != nil {
@@ -60,7 +61,7 @@ func (a *app) adopt(ctx context.Context) error {
 		return &unable{a.revision.Revision, "here it comes to another logic (" + strings.Join(now.Changed(was), ", ") + ")"}
 	}
 	a.log.Warn("the flow file is not the revision that is in force, which is run; `freshet apply` takes the file over", "flow", a.flow.Name,
-		"revision", a.revision.Revision, "changes", strings.Join(changes, ", "))
+		"revision", a.revision.Revision, "changes", strings.Join(changes, ", "), "run", command)
 	a.flow = f
 	return a.knowsTargets()
 }
@@ -69,9 +70,11 @@ func (a *app) adopt(ctx context.Context) error {
 func (e *unable) Is(target error) bool { return target == errUsage }
 
 // loadText reads a recorded flow. Its paths are relative to the directory of the flow file, as they were written.
-func (a *app) loadText(d schemas.Declaration) (*flow.Flow, error) {
+func (a *app) loadText(d schemas.Declaration) (*flow.Flow, error) { return a.loadUnder(d, a.overlay) }
+
+func (a *app) loadUnder(d schemas.Declaration, overlay string) (*flow.Flow, error) {
 	name := filepath.Join(filepath.Dir(a.flowFile), fmt.Sprintf("%s@%d", a.flow.Name, d.Revision))
-	f, err := flow.LoadText(name, d.Text, a.overlay, a.registry)
+	f, err := flow.LoadText(name, d.Text, overlay, a.registry)
 	if err != nil {
 		return nil, &unable{d.Revision, err.Error()}
 	}
@@ -115,15 +118,26 @@ func (a *app) declare(ctx context.Context) error {
 		if !a.embedded {
 			return nil
 		}
-		old, err := declarationOf(*a.revision)
-		if err == nil {
-			err = a.renamed(old)
-		}
-		if err != nil {
+		if err := a.overtakes(*a.revision); err != nil {
 			return err
 		}
 	}
 	return a.record(ctx, a.revision)
+}
+
+// overtakes says what a flow file that `freshet dev` takes over destroys, and refuses one that can't go on with what is there.
+func (a *app) overtakes(now schemas.Declaration) error {
+	was, err := declarationOf(now)
+	if err != nil {
+		return err
+	}
+	if err := a.continues(now, was); err != nil {
+		return err
+	}
+	if lost := losses(a.evolves(now, was)); len(lost) > 0 {
+		a.log.Warn("the flow file is taken over with all that it changes; `freshet run` would ask for that by name", "flow", a.flow.Name, "changes", strings.Join(lost, ", "))
+	}
+	return nil
 }
 
 // record makes the flow file the revision after the one before, unless it is that one.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/operators/split"
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/engine"
@@ -24,10 +25,12 @@ type planned struct {
 	Flow      string                  `json:"flow"`
 	Changes   []string                `json:"changes"` // of the declaration, without what only lies below a change
 	Documents int64                   `json:"documents"`
+	Deleted   int64                   `json:"deleted"` // documents of sources that the flow no longer has
 	Refused   int64                   `json:"refused"`
 	Nodes     map[string]plannedNode  `json:"nodes"`
 	Tables    map[string]plannedTable `json:"tables"`
 	Targets   []string                `json:"targets"`
+	Evolution []flow.Evolution        `json:"evolution"` // of sources, tables and targets
 	Unsure    map[string]int64        `json:"unsure"`
 	Seconds   float64                 `json:"seconds"`
 	Sample    *sampled                `json:"sample,omitempty"`
@@ -130,15 +133,16 @@ func (a *app) planned(ctx context.Context, o planOptions) (p planned, failed, er
 	if err := a.reachTopics(ctx); err != nil {
 		return p, nil, err
 	}
-	recorded, old, err := a.recorded(ctx)
+	now, old, err := a.recorded(ctx)
 	if err != nil {
 		return p, nil, err
 	}
-	if err := a.renamed(old); err != nil {
+	if err := a.continues(*now.Declaration, old); err != nil {
 		return p, nil, err
 	}
 	changes, targets := a.flow.Declaration().Changed(old), a.flow.Declaration().ChangedTargets(old)
-	if err := a.foreseeEditions(ctx, recorded.Declaration); err != nil {
+	evolution := a.evolves(*now.Declaration, old)
+	if err := a.foreseeEditions(ctx, now.Declaration); err != nil {
 		return p, nil, err
 	}
 	held, err := a.copyState(ctx)
@@ -146,17 +150,19 @@ func (a *app) planned(ctx context.Context, o planOptions) (p planned, failed, er
 		return p, nil, err
 	}
 	defer func() { err = errors.Join(err, held.close()) }()
-	p = planned{Flow: a.flow.Name, Changes: append([]string{}, changes...), Targets: targets, Tables: map[string]plannedTable{}}
+	p = planned{Flow: a.flow.Name, Changes: append([]string{}, changes...), Targets: targets,
+		Evolution: append([]flow.Evolution{}, evolution...), Tables: map[string]plannedTable{}}
 	f, err := engine.Foresee(ctx, a.flow.Program, held.all(), tokens)
 	if err != nil {
 		return p, nil, err
 	}
-	p.Documents, p.Refused, p.Unsure, p.Seconds, p.Nodes = f.Documents, f.Refused, f.Unsure, time.Since(began).Seconds(), plannedNodes(f)
+	p.Documents, p.Deleted, p.Refused, p.Unsure, p.Seconds, p.Nodes = f.Documents, f.Deleted, f.Refused, f.Unsure, time.Since(began).Seconds(), plannedNodes(f)
 	for name, t := range f.Tables {
 		p.Tables[name] = plannedTable(t)
 	}
 	if !o.asJSON {
 		p.print(o.out)
+		printEvolution(o.out, p.Evolution, a.applying(p.Evolution))
 	}
 	if o.sample > 0 && p.Documents > 0 {
 		p.Sample, failed = a.sample(ctx, held, o)
@@ -218,7 +224,9 @@ func (c stateCopy) byPartition() map[int32]engine.Store {
 }
 
 // nothing reports whether the flow already is what its file says.
-func (p planned) nothing() bool { return len(p.Changes)+len(p.Targets) == 0 && p.Documents == 0 }
+func (p planned) nothing() bool {
+	return len(p.Changes)+len(p.Targets) == 0 && p.Documents+p.Deleted == 0
+}
 
 func (p planned) print(out io.Writer) {
 	if p.nothing() {
@@ -241,6 +249,9 @@ func (p planned) print(out io.Writer) {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", name, t.Added, t.Rewritten, t.Recomputed, t.Removed, t.Same)
 	}
 	_ = table.Flush()
+	if p.Deleted > 0 {
+		fmt.Fprintf(out, "%d documents of sources that are no longer there would be deleted\n", p.Deleted)
+	}
 	if p.Refused > 0 {
 		fmt.Fprintf(out, "%d documents would be quarantined; they keep their rows\n", p.Refused)
 	}

@@ -165,9 +165,13 @@ func changedSources(now, old []Part) []string {
 	return changes
 }
 
-// Renamed names the sources whose ID formula changed since old: what was processed of them has other IDs now.
+// Renamed names the sources whose ID formula changed since old, or of which the only one, that is read directly, goes by another
+// name: what was processed of them has other IDs now.
 func (d Declaration) Renamed(old Declaration) []string {
 	var names []string
+	if d.Source.Name != old.Source.Name && d.Source.Name != "" && old.Source.Name != "" {
+		names = append(names, d.Source.Name)
+	}
 	before := partsBy(old.Sources)
 	for _, p := range d.Sources {
 		if was, known := before.name[p.Name]; known && was.Own != p.Own {

@@ -112,6 +112,14 @@ type Inspector interface {
 	Inspect(ctx context.Context, partition int32) (Applied, error)
 }
 
+// Dropper is a Sink that can take away what it made in its target.
+type Dropper interface {
+	// Drop removes the declared tables that this flow made for this target, and those that a declaration left out where the sink still knows
+	// how to reach them, and what is noted of partitions: afterwards the target never was. It is to be opened first; earlier writers are
+	// refused from then on. Tables of others, and what held the tables, such as a database, stay. Repeatable.
+	Drop(ctx context.Context) error
+}
+
 // Rounder is a Sink whose target does not give back every value as it was written: timestamps are cut, kinds that JSON
 // lacks come as text. Round returns what ReadRows gives for a row of these columns; they stay the caller's, and may be
 // returned as they are. It does no I/O, and fails for values that the target can't hold. The values of other sinks come

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"database/sql"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -139,7 +140,8 @@ func TestRunRunsWhatIsRecorded(t *testing.T) {
 		t.Errorf("once it was taken over, the flow is no longer a changed one: %+v", r)
 	}
 
-	p.apply(3, "--revision=1")
+	p.command("apply", "--yes", "--revision=1").complains(2, "column:chunks.title", "apply -f flow.yaml --revision 1 --destroy column:chunks.title")
+	p.apply(3, "--revision=1", "--destroy=column:chunks.title")
 	if r := p.runOnce(); r.Documents != 3 || r.Nodes["vector"].Computed != 0 {
 		t.Errorf("back at the first revision: %+v", r)
 	}
@@ -152,6 +154,36 @@ func TestRunRunsWhatIsRecorded(t *testing.T) {
 	}
 	if first := p.command("revisions", "1"); first.reads() != flow {
 		t.Errorf("revision 1 is not the first flow file:\n%s", first.stdout.String())
+	}
+	p.targetIsDropped(flow)
+}
+
+// targetIsDropped: a target that was removed keeps its rows, until it is dropped by name, at whatever time.
+func (p *project) targetIsDropped(flow string) {
+	p.t.Helper()
+	more := filepath.Join(p.dir, "more.db")
+	p.write("flow.yaml", strings.Replace(flow, "targets:\n", "targets:\n  more: { sqlite: { path: more.db }, tables: [pages] }\n", 1))
+	p.apply(4)
+	p.runOnce()
+	rows := sqliteRows(p.t, more, "pages")
+	p.command("apply", "--yes", "--drop=target:more").complains(2, "has target more still")
+	p.write("flow.yaml", flow)
+	p.apply(5)
+	p.runOnce()
+	same(p.t, "pages of the target that was removed", sqliteRows(p.t, more, "pages"), rows)
+	if len(rows) != 3 {
+		p.t.Errorf("the target had %d rows", len(rows))
+	}
+	dropped := p.command("apply", "--yes", "--drop=target:more")
+	if text := dropped.reads(); !strings.Contains(text, "revision 5 is in force already\ntarget:more is dropped") {
+		p.t.Errorf("apply said: %s", text)
+	}
+	db := sql.OpenDB(readOnly{more})
+	defer func() { _ = db.Close() }()
+	var left int
+	if err := db.QueryRowContext(p.t.Context(), `select (select count(*) from sqlite_schema where name like '%pages%') + (select count(*) from _freshet_tables) +
+		(select count(*) from _freshet_offsets)`).Scan(&left); err != nil || left != 0 {
+		p.t.Errorf("%d things of the dropped target are left (%v)", left, err)
 	}
 }
 

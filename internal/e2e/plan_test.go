@@ -11,17 +11,18 @@ import (
 
 // plan is what `freshet plan --json` prints.
 type plan struct {
-	Flow               string
-	Changes, Targets   []string
-	Documents, Refused int
-	Nodes              map[string]struct {
+	Flow                        string
+	Changes, Targets            []string
+	Documents, Refused, Deleted int
+	Nodes                       map[string]struct {
 		Computed, Reused, Calls, Tokens, Counted int
 		Model                                    bool
 		Money                                    float64
 	}
-	Tables  map[string]struct{ Added, Rewritten, Recomputed, Removed, Same int }
-	Unsure  map[string]int
-	Seconds float64
+	Tables    map[string]struct{ Added, Rewritten, Recomputed, Removed, Same int }
+	Evolution []struct{ Name, Effect, What string }
+	Unsure    map[string]int
+	Seconds   float64
 }
 
 // plans asks what the flow file would lead to. It demands exit code 4 if there is something to do, else 0.

@@ -22,6 +22,7 @@ type record struct {
 	Target      string `json:"target"`
 	Declaration string `json:"declaration"`
 	Shape       string `json:"shape"`
+	Dropped     bool   `json:"dropped,omitempty"` // the name is anybody's again: documents are not deleted
 }
 
 // declaration is a table's columns and layout as text.
@@ -123,9 +124,9 @@ func (s *Sink) record(ctx context.Context, t *Table) (r record, d Document, err 
 // own refuses a table that this target did not make.
 func (s *Sink) own(t *Table, r record, d Document, exists bool) error {
 	switch {
-	case d.Sequence == 0 && exists:
+	case (d.Sequence == 0 || r.Dropped) && exists:
 		return s.refuse(t, "exists already and was not made by this flow; move it away, or set `table` to another name")
-	case d.Sequence > 0 && (r.Flow != s.flow || r.Target != s.target):
+	case d.Sequence > 0 && !r.Dropped && (r.Flow != s.flow || r.Target != s.target):
 		return s.refuse(t, fmt.Sprintf("belongs to target %s of flow %s; set `table` to another name", r.Target, r.Flow))
 	}
 	return nil

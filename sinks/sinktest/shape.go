@@ -68,6 +68,7 @@ var shapeCases = []Case{
 		w.close()
 		wantChanged(t, newWriter(t, h, chunks, pages), "pages")
 	}},
+	{"drop removes what the target made, and nothing else", drop},
 }
 
 var longPages = stream.Table{Name: "pages", Columns: []stream.Field{
@@ -98,6 +99,51 @@ func recreate(t *testing.T, h Harness) {
 	if a := w.assign(0); a.Next != 3 || a.Rebuild != nil {
 		t.Fatalf("after the switch: %+v", a)
 	}
+}
+
+// drop is for targets that are stream.Dropper.
+func drop(t *testing.T, h Harness) {
+	w := start(t, h, chunks, pages)
+	dropper, can := w.sink.(stream.Dropper)
+	if !can {
+		return
+	}
+	w.apply(unit(page("a", "A"), chunk("a", "1", 1)))
+	h.MakeForeign(t, "others")
+	stale := open(t, h, chunks, pages)
+	stale.assign(0)
+	w.close()
+
+	w = open(t, h, chunks, pages)
+	dropper = w.sink.(stream.Dropper)
+	noError(t, dropper.Drop(t.Context()), "drop")
+	err := stale.sink.Apply(t.Context(), stale.batch(0, unit(page("b", "B"))))
+	if err == nil {
+		t.Error("who took the partition before goes on writing")
+	}
+	stale.close()
+	noError(t, dropper.Drop(t.Context()), "drop again")
+	w.close()
+
+	another := newWriter(t, h, chunks, pages) // the names are free
+	changed, err := another.sink.Open(t.Context(), "another flow", target)
+	noError(t, err, "open as another flow")
+	if len(changed) > 0 {
+		t.Errorf("open as another flow says that %q changed", changed)
+	}
+	noError(t, another.sink.(stream.Dropper).Drop(t.Context()), "drop as another flow")
+	another.close()
+
+	w = open(t, h, chunks, pages)
+	if a := w.assign(0); a.TopicID != "" || a.Next != 0 || a.Rebuild != nil {
+		t.Errorf("the target still says %+v", a)
+	}
+	w.want("pages")
+	w.want("chunks")
+	w.close()
+	w = newWriter(t, h, stream.Table{Name: "others", Columns: pages.Columns})
+	_, err = w.sink.Open(t.Context(), flow, target)
+	wantKind(t, err, stream.Usage, "open over a foreign table")
 }
 
 func wantChanged(t *testing.T, w *writer, table string) {

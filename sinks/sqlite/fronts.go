@@ -89,7 +89,7 @@ func (s *Sink) Retire(ctx context.Context) error {
 				return err
 			}
 			for _, name := range left {
-				if err := tx.run(ctx, "DROP TABLE IF EXISTS "+quoted(name), "DROP TABLE IF EXISTS "+quoted(stageOf(name))); err != nil {
+				if err := tx.run(ctx, "DROP TABLE IF EXISTS "+quoted(name), "DROP TABLE IF EXISTS "+quoted(stagePrefix+name)); err != nil {
 					return err
 				}
 				if _, err := tx.exec(ctx, `DELETE FROM _freshet_tables WHERE name = ?`, name); err != nil {
@@ -123,6 +123,3 @@ func (s *Sink) leftOut(ctx context.Context, tx *txn, front string) (names []stri
 	}
 	return names, rows.Err()
 }
-
-// stageOf is the name of a table's stage.
-func stageOf(table string) string { return "_freshet_stage_" + table }

@@ -14,6 +14,9 @@ const maxColumns = 2000 - 5
 // ownColumns stand before the declared ones in each table.
 var ownColumns = []string{"_document", "_key", "_version", "_partition", "_lineage"}
 
+// stagePrefix begins the names of stages.
+const stagePrefix = "_freshet_stage_"
+
 // table is one declared table and how it lies in the file.
 type table struct {
 	stream.Table
@@ -27,7 +30,7 @@ func newTables(declared []stream.TargetTable) ([]*table, error) {
 	var tables []*table
 	seen := map[string]bool{}
 	for _, d := range declared {
-		t := &table{Table: d.Table, name: d.As(), stage: stageOf(d.As()), front: d.Front}
+		t := &table{Table: d.Table, name: d.As(), stage: stagePrefix + d.As(), front: d.Front}
 		if err := checkName(t.name, seen, "sqlite_", "_freshet_"); err != nil {
 			return nil, stream.Errorf(stream.Usage, "target sqlite", "table %q: %w", t.name, err)
 		}

@@ -203,8 +203,8 @@ func sameSource(ctx context.Context, adm *kadm.Client, t Topics) error {
 	}
 	for topic := range held {
 		if topic != t.Source {
-			return stream.Errorf(stream.Usage, "read topic "+t.Source, "flow %s has read topic %s so far; to begin again from its sources, run: "+
-				"freshet reset -f FLOW", t.Flow, topic)
+			return stream.Errorf(stream.Usage, "read topic "+t.Source, "flow %s has read topic %s so far, and where it is there means nothing in "+
+				"this one (a single source is read directly, several through an intake topic); to begin again from its sources, run: freshet reset -f FLOW", t.Flow, topic)
 		}
 	}
 	return nil

@@ -1,0 +1,40 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet-dev/freshet/stream"
+)
+
+var _ stream.Dropper = (*Sink)(nil)
+
+// Drop removes all tables of this target's own making, in one transaction; the schema stays. See stream.Dropper.
+func (s *Sink) Drop(ctx context.Context) error {
+	err := s.transact(ctx, func(tx pgx.Tx) error {
+		if err := s.bookkeeping(ctx, tx); err != nil {
+			return err
+		}
+		records, err := s.records(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for name, r := range records {
+			if r.flow != s.flow || r.target != s.target {
+				continue
+			}
+			for _, table := range []string{name, stageName(name)} {
+				if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+qualify(s.schema, table)); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.Exec(ctx, "DELETE FROM "+qualify(s.schema, tablesTable)+" WHERE name = $1", name); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM "+s.offsets()+" WHERE flow = $1 AND target = $2", s.flow, s.target)
+		return err
+	})
+	return classed(s.op("drop"), err)
+}
