@@ -158,6 +158,9 @@ func (c Cluster) EnsureTopics(ctx context.Context, flow string, source Source) (
 		if t.Generation, err = c.ensureGeneration(ctx, flow); err != nil {
 			return err
 		}
+		if err := c.takeAnew(ctx, adm, flow, source, held); err != nil {
+			return err
+		}
 		t.Recorded, err = c.record(ctx, adm, flow, source, held, t.Generation.Generation, nil)
 		return err
 	})
