@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -184,6 +185,12 @@ func (a *app) next(ctx context.Context, revision, earlier int64) (next schemas.D
 func (a *app) takes(ctx context.Context, ch change, now schemas.Declaration, was flow.Declaration, done *applied) error {
 	if err := a.continues(now, was); err != nil {
 		return err
+	}
+	if absent, err := a.cluster.Absent(ctx, a.kafkaSource()); err != nil {
+		return err
+	} else if len(absent) > 0 {
+		return usagef("topic %s does not exist, so that no replica could run the change; start the connector that writes it, or correct the topic's name in the flow file; nothing was done",
+			strings.Join(absent, ", "))
 	}
 	all := a.evolves(now, was)
 	if err := agreesToDestroy(all, ch.destroy, ch.command); err != nil {

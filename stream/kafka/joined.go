@@ -64,3 +64,27 @@ func stale(offsets kadm.OffsetResponses, topics []string) (of kadm.TopicsSet) {
 	}
 	return of
 }
+
+// Absent returns the topics of sources that others write and that are not there: a flow that reads them would not start.
+func (c Cluster) Absent(ctx context.Context, source Source) (topics []string, err error) {
+	var names []string
+	for _, in := range source.inputs() {
+		if !in.Ours {
+			names = append(names, in.Topic)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	var there map[string]schemas.Topic
+	err = c.admin(func(adm *kadm.Client) (err error) {
+		there, err = look(ctx, adm, names)
+		return err
+	})
+	for _, name := range names {
+		if _, found := there[name]; !found && err == nil {
+			topics = append(topics, name)
+		}
+	}
+	return topics, err
+}

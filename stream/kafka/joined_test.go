@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -74,4 +75,15 @@ func (s *intakeScene) takenOf(source string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestAbsentSources: what others write has to be there; what Freshet itself writes is made.
+func TestAbsentSources(t *testing.T) {
+	play(t, func(s *scene) {
+		s.ensure()
+		of := kafka.Source{Topic: kafka.IntakeTopic("lines"), Ours: true, From: []kafka.Source{{Topic: "lines.files.page"}, {Topic: "shop.orders"}, {Topic: "lines.files.more", Ours: true}}}
+		if got, err := s.cluster.Absent(s.Context(), of); err != nil || !slices.Equal(got, []string{"shop.orders"}) {
+			t.Errorf("absent: %q, %v", got, err)
+		}
+	})
 }
