@@ -86,6 +86,12 @@ func (e *evolving) tables(now, was *Program) {
 			e.add(Safe, "table:"+t.ident, "added")
 			continue
 		}
+		if t.rolls && o.rolls {
+			if t.logic(now.names) != o.logic(was.names) {
+				e.add(Safe, "table:"+t.ident, "changed; a new edition is built beside the one that targets show")
+			}
+			continue
+		}
 		if t.identity(now) != o.identity(was) && t.namedIdentity(now) != o.namedIdentity(was) {
 			e.add(Destructive, "key:"+t.ident, "changed; rows go under the keys that they have, and come under others")
 		}

@@ -83,3 +83,16 @@ func TestTheOnlySourceIsRenamed(t *testing.T) {
 		t.Errorf("one became several: %q", got)
 	}
 }
+
+// TestEditionsDestroyNothing: another edition of a table that rolls out leaves the one that targets show as it is.
+func TestEditionsDestroyNothing(t *testing.T) {
+	old := mustParse(t, rolling("100", "text: chunk.text"))
+	f := mustParse(t, strings.Replace(rolling("2", "path: page.path"), "key: chunk.id", "key: chunk.text", 1))
+	want := []string{"table:chunks safe"}
+	if got := effects(f.Evolution(old.Declaration(), old)); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := effects(old.Evolution(old.Declaration(), old)); len(got) > 0 {
+		t.Errorf("without a change: %q", got)
+	}
+}
