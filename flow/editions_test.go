@@ -144,7 +144,7 @@ func TestRolloutIsChecked(t *testing.T) {
 	for old, c := range map[string]struct{ with, want string }{
 		"blue-green": {"canary", `can't roll out "canary"`},
 		"chunks: { for: chunk, key: chunk.id, rollout: blue-green":     {"chunks__2: { for: chunk, key: chunk.id", "end in __ and a number"},
-		"local: { sqlite: { path: out.db }, tables: [pages, chunks] }": {"local: { plain: {}, tables: [pages, chunks] }", "can't show one of two tables"},
+		"local: { sqlite: { path: out.db }, tables: [pages, chunks] }": {"local: { plain: {}, tables: [pages, chunks] }", "can't show one of two tables under one name (keep it in one that can, of kind postgres, sqlite; or"},
 	} {
 		registry := testRegistry()
 		registry.Sinks["plain"] = stream.SinkSpec{Name: "plain"}

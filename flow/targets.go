@@ -106,7 +106,8 @@ func (c *checker) targetTable(e entry, tab *table, target *Target, kindKnown boo
 		c.add(e.at, "keep it in a target that does, such as neo4j", "%s is shared by documents, and %s does not merge rows", what, target.Kind)
 	}
 	if kindKnown && tab.rolls && !target.Spec.Guarantees.Fronts {
-		c.add(e.at, "keep it in a target that can, or leave `rollout` out", "%s rolls out blue-green, and %s can't show one of two tables under one name", what, target.Kind)
+		c.add(e.at, "keep it in one that can, of kind "+joined(c.showing())+"; or leave `rollout` out",
+			"%s rolls out blue-green, and %s can't show one of two tables under one name", what, target.Kind)
 	}
 	if kindKnown {
 		kept.Settings, _ = c.settings(e.value, what, target.Spec.TableSettings, laterTargetKeys, "where")
@@ -115,6 +116,16 @@ func (c *checker) targetTable(e entry, tab *table, target *Target, kindKnown boo
 	if w := e.value.get("where"); w != nil {
 		c.targetWhere(w, "`where` of "+what, tab, target)
 	}
+}
+
+// showing are the kinds of targets that can show one of two tables under one name.
+func (c *checker) showing() (kinds []string) {
+	for _, kind := range sortedKeys(c.registry.Sinks) {
+		if c.registry.Sinks[kind].Guarantees.Fronts {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
 }
 
 // targetWhere compiles a target's condition on a table; its names are the table's columns.

@@ -18,5 +18,6 @@
 // read at each request.
 //
 // Layout: the index of a table is `<prefix><table>~1`, its alias `<prefix><table>`; a document's ID is `<document>` or
-// `<document>:<key>`, see rowID; columns are fields, all else is in the object `_freshet`. The index `<prefix>freshet~1` holds bookkeeping.
+// `<document>:<key>`, see rowID; columns are fields, all else is in the object `_freshet`. The index `<prefix>freshet~1` holds bookkeeping. The
+// index of an edition that is shown has the front, `<prefix><front>`, for another alias.
 package opensearch

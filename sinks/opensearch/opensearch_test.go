@@ -44,18 +44,45 @@ func newPlace(t testing.TB) place {
 // ask sends a request as any client can, and returns the answer; one that is refused fails the test.
 func (p place) ask(t testing.TB, method, path, body string) []byte {
 	t.Helper()
-	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, p.url+path, bytes.NewBufferString(body))
-	must(t, err)
-	request.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(request)
-	must(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	must(t, err)
-	if answer.StatusCode >= 300 {
-		t.Fatalf("%s %s gives %s", method, path, text)
+	text, err := p.send(context.WithoutCancel(t.Context()), method, path, body)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return text
+}
+
+func (p place) send(ctx context.Context, method, path, body string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, p.url+path, bytes.NewBufferString(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode >= 300 {
+		err = fmt.Errorf("%s %s gives %s", method, path, text)
+	}
+	return text, err
+}
+
+// texts reads as another program would, which refreshes nothing.
+func (p place) texts(t *testing.T, alias string) (texts []string) {
+	var answer struct{ Hits struct{ Hits []found } }
+	text, err := p.send(t.Context(), http.MethodPost, p.alias(alias)+"/_search", `{"size":100}`)
+	if err == nil {
+		err = json.Unmarshal(text, &answer)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	for _, h := range answer.Hits.Hits {
+		texts = append(texts, fmt.Sprint(h.Source["text"]))
+	}
+	return texts
 }
 
 // alias is how a reader names a table whose name needs no escapes.
@@ -93,7 +120,8 @@ func (p place) harness() sinktest.Harness {
 			p.ask(t, http.MethodPost, p.index(row.Table)+"/_update/"+url.PathEscape(p.find(t, row).ID),
 				fmt.Sprintf(`{"doc":{%q:%q}}`, column, text))
 		},
-		Is: sinktest.Guarantees{Guarantees: opensearch.Spec().Guarantees},
+		See: func(t *testing.T, name string) []string { return p.texts(t, name) },
+		Is:  sinktest.Guarantees{Guarantees: opensearch.Spec().Guarantees},
 	}
 }
 

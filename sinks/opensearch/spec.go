@@ -11,7 +11,8 @@ import (
 
 const configuring = "configure target opensearch"
 
-// Sink keeps tables in OpenSearch. It implements stream.Sink, stream.Searcher, stream.Reader and stream.Inspector.
+// Sink keeps tables in OpenSearch. It implements stream.Sink, stream.Searcher, stream.Reader, stream.Inspector and
+// stream.Fronter.
 type Sink struct {
 	*guard.Sink
 	store  *store
@@ -22,6 +23,7 @@ var (
 	_ stream.Searcher  = (*Sink)(nil)
 	_ stream.Reader    = (*Sink)(nil)
 	_ stream.Inspector = (*Sink)(nil)
+	_ stream.Fronter   = (*Sink)(nil)
 )
 
 // ReadRows reads a table back; it connects if need be, and makes nothing. See stream.Reader.
@@ -64,7 +66,7 @@ func Spec() stream.SinkSpec {
 			{Name: "hnsw_ef_construction", Kind: stream.SettingInt, Min: 2, Max: 10_000,
 				Doc: "Neighbours considered while the HNSW index is built; the plugin's default when absent."},
 		},
-		Guarantees: stream.Guarantees{Vectors: true, Deletes: true},
+		Guarantees: stream.Guarantees{Vectors: true, Deletes: true, Fronts: true},
 		New:        New,
 	}
 }

@@ -43,7 +43,7 @@ type table struct {
 
 func newTable(prefix string, declared stream.TargetTable) (*table, error) {
 	set := declared.Settings
-	t := &table{Table: guard.Table{Table: declared.Table, As: declared.As()}, shards: set.Int("shards"), replicas: 1, keywords: set.Strings("keywords"),
+	t := &table{Table: guard.Table{Table: declared.Table, As: declared.As(), Front: declared.Front}, shards: set.Int("shards"), replicas: 1, keywords: set.Strings("keywords"),
 		analyzer: set.String("analyzer"), space: set.String("space_type"), m: set.Int("hnsw_m"), construction: set.Int("hnsw_ef_construction")}
 	if n, given := set.Values.Get("replicas"); given {
 		t.replicas = int(n.Int())
@@ -54,7 +54,7 @@ func newTable(prefix string, declared stream.TargetTable) (*table, error) {
 	t.alias = prefix + escaped(t.As)
 	t.index = indexOf(t.alias)
 	switch {
-	case t.As == bookkeeping:
+	case t.As == bookkeeping || t.Front == bookkeeping:
 		return nil, refused(t, "the index %s is for bookkeeping; choose another name by the setting `table`", bookkeeping)
 	case len(t.index) > maxIndex || t.As == "":
 		return nil, refused(t, "the name of its index, %.80q, is empty or longer than OpenSearch's %d bytes; choose another by the setting `table`", t.As, maxIndex)

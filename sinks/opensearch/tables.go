@@ -87,13 +87,9 @@ func (s *store) Create(ctx context.Context, kept guard.Table) error {
 	return s.create(ctx, t.creation())
 }
 
-// Drop removes an index, with its alias, if it exists. See guard.Tables.
+// Drop removes an index, with its aliases, if it exists. See guard.Tables.
 func (s *store) Drop(ctx context.Context, name string) error {
-	t, err := s.table(name)
-	if err != nil {
-		return err
-	}
-	err = s.do(ctx, request{doing: "drop an index", method: http.MethodDelete, path: []string{t.index}}, nil)
+	err := s.do(ctx, request{doing: "drop an index", method: http.MethodDelete, path: []string{indexOf(s.prefix + escaped(name))}}, nil)
 	if isStatus(err, http.StatusNotFound) {
 		return nil
 	}
@@ -139,13 +135,18 @@ func (s *store) Shape(ctx context.Context, name string) (shape string, exists bo
 func (h held) describe(alias string) string {
 	i := h.Settings.Index
 	parts := append(h.Mappings.described(""), fmt.Sprintf("%s shards, durability %s, gc_deletes %s", i.Shards, i.Translog.Durability, i.GCDeletes))
-	switch f, found := h.Aliases[alias]; {
+	switch _, found := h.Aliases[alias]; {
 	case !found:
 		parts = append(parts, "no alias "+alias)
-	case !strings.Contains(string(f.Filter), `"_freshet.deleted"`):
+	case !h.aliveBy(alias):
 		parts = append(parts, "alias without its filter")
 	}
 	return "dynamic " + h.Mappings.Dynamic + ", " + strings.Join(parts, ", ")
+}
+
+// aliveBy reports whether an alias of the index leaves tombstones out.
+func (h held) aliveBy(alias string) bool {
+	return strings.Contains(string(h.Aliases[alias].Filter), `"_freshet.deleted"`)
 }
 
 func (s *store) table(name string) (*table, error) {
