@@ -39,8 +39,9 @@ func (e Edition) Names() []string {
 // Fronter is a Sink that shows one of several tables to readers under another name, the front of these tables
 // (TargetTable.Front): a view, an alias.
 type Fronter interface {
-	// Show makes the front of each of these tables show it, all in one step: a reader never sees two of them in one answer.
-	// A front that is absent is made; what this flow did not make is left as it is, and is an error (Usage). Repeatable.
+	// Show makes the front of each of these tables show it, all in one step where the target can, else each in one: a reader of
+	// a front never sees two tables in one answer. A front that is absent is made; what this flow did not make is left as it is,
+	// and is an error (Usage). Repeatable.
 	Show(ctx context.Context, tables []string) error
 	// Shown returns the tables that fronts show, by front; a front that is absent, or shows none of the declared tables,
 	// is absent.

@@ -87,7 +87,13 @@ func (s *Sink) bookkeeping(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	for name, definition := range map[string]string{placesTable: "(" + placeColumns + ")", tablesTable: "(" + tableColumns + ")", lockTable: `AS SELECT 1 AS "turn"`} {
+	own := map[string]string{placesTable: "(" + placeColumns + ")", tablesTable: "(" + tableColumns + ")", lockTable: `AS SELECT 1 AS "turn"`}
+	for _, t := range s.order {
+		if t.front != "" {
+			own[frontsTable] = "(" + frontColumns + ")"
+		}
+	}
+	for name, definition := range own {
 		if there[name] != "" {
 			continue
 		}

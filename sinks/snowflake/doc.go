@@ -13,6 +13,6 @@
 // Rows go to the server as text: a statement takes them as one JSON array, which FLATTEN makes rows of again (rows.go).
 //
 // Layout, in the schema of the settings: one table per table of the flow, with _document, _key, _version, _partition, _lineage and the
-// declared columns; beside it a stage for rebuilds; _freshet_places, _freshet_tables and _freshet_lock for bookkeeping. All names are
-// quoted, so that Snowflake folds none of them to upper case.
+// declared columns; beside it a stage for rebuilds; _freshet_places, _freshet_tables, _freshet_fronts and _freshet_lock for bookkeeping. All
+// names are quoted, so that Snowflake folds none of them to upper case.
 package snowflake

@@ -29,6 +29,7 @@ const (
 	cutAfterAndStay
 	away
 	holdMerge        // cuts the connection of a MERGE, which late sends
+	cutAfterView     // cuts the connection after the statement that makes a view
 	pauseAfterCommit // is paused after the next COMMIT
 	paused           // no transaction begins before the gate is open
 )
@@ -68,6 +69,9 @@ func (l *link) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	if commits && (l.mode.CompareAndSwap(cutAfter, whole) || l.mode.CompareAndSwap(cutAfterAndStay, away)) {
+		panic(http.ErrAbortHandler)
+	}
+	if strings.HasPrefix(text, "CREATE OR REPLACE VIEW") && l.mode.CompareAndSwap(cutAfterView, whole) {
 		panic(http.ErrAbortHandler)
 	}
 	if commits {

@@ -18,6 +18,7 @@ const (
 	placesTable = ownPrefix + "places"
 	tablesTable = ownPrefix + "tables"
 	lockTable   = ownPrefix + "lock"
+	frontsTable = ownPrefix + "fronts"
 	stagePrefix = ownPrefix + "stage_"
 )
 

@@ -58,6 +58,9 @@ func (s *Sink) unmake(ctx context.Context, tx txn, tables []*table) error {
 		if err := s.note(ctx, tx, t, replacing, ""); err != nil {
 			return err
 		}
+		if err := s.hide(ctx, tx, t); err != nil {
+			return err
+		}
 		replaced[t] = true
 	}
 	const reached = `GREATEST("next", COALESCE("rebuild_end", 0))`

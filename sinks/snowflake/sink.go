@@ -17,7 +17,7 @@ import (
 // retryLimit bounds for how long a transaction begins anew because another one was in its way.
 const retryLimit = 20 * time.Second
 
-// Sink keeps tables in one schema. It implements stream.Sink, stream.Reader, stream.Inspector and stream.Rounder.
+// Sink keeps tables in one schema. It implements stream.Sink, stream.Reader, stream.Inspector, stream.Rounder and stream.Fronter.
 type Sink struct {
 	account, user, warehouse, role string
 	url, password, privateKey      stream.Secret

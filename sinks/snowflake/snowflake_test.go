@@ -63,6 +63,27 @@ func (s schema) exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
+// texts reads as another program would.
+func (s schema) texts(t *testing.T, table string) (texts []string) {
+	rows, err := s.db.QueryContext(t.Context(), `select "text" from `+s.id(table))
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Error(err)
+		}
+		texts = append(texts, text)
+	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
+	}
+	return texts
+}
+
 func (s schema) sink(t testing.TB, tables ...stream.TargetTable) stream.Sink {
 	t.Helper()
 	sink, err := newSink(s.url, s.name, tables...)
@@ -83,7 +104,8 @@ func (s schema) harness() sinktest.Harness {
 		Edit: func(t *testing.T, row stream.RowID, column, text string) {
 			s.exec(t, "update "+s.id(row.Table)+" set "+quote(column)+` = ? where "_document" = ? and "_key" = ?`, text, row.Document, row.Key)
 		},
-		Is: sinktest.Guarantees{Guarantees: snowflake.Spec().Guarantees, Resolution: time.Microsecond, NoNUL: true},
+		See: func(t *testing.T, name string) []string { return s.texts(t, name) },
+		Is:  sinktest.Guarantees{Guarantees: snowflake.Spec().Guarantees, Resolution: time.Microsecond, NoNUL: true},
 	}
 }
 

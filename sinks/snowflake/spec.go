@@ -37,7 +37,7 @@ func Spec() stream.SinkSpec {
 		TableSettings: []stream.Setting{
 			{Name: "table", Kind: stream.SettingString, Doc: "Name of the table in the schema; the table's own name when absent."},
 		},
-		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true},
+		Guarantees: stream.Guarantees{Transactional: true, AtomicDocuments: true, Vectors: true, Deletes: true, Fronts: true},
 		New:        New,
 	}
 }

@@ -13,6 +13,7 @@ type table struct {
 	decl    stream.Table
 	name    string   // in the schema
 	stage   string   // name of its stage
+	front   string   // of an edition: the view that shows it or another
 	all     []column // our own, then the declared ones
 	columns []column // the declared ones
 	live    relation
@@ -27,7 +28,7 @@ type relation struct {
 }
 
 func newTable(in schema, declared stream.TargetTable, vectors bool) (*table, error) {
-	t := &table{decl: declared.Table, name: declared.As(), all: slices.Clone(ownColumns)}
+	t := &table{decl: declared.Table, name: declared.As(), front: declared.Front, all: slices.Clone(ownColumns)}
 	if err := checkName("table", t.name); err != nil {
 		return nil, err
 	}
