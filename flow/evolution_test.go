@@ -86,8 +86,8 @@ func TestTheOnlySourceIsRenamed(t *testing.T) {
 
 // TestEditionsDestroyNothing: another edition of a table that rolls out leaves the one that targets show as it is.
 func TestEditionsDestroyNothing(t *testing.T) {
-	old := mustParse(t, rolling("100", "text: chunk.text"))
-	f := mustParse(t, strings.Replace(rolling("2", "path: page.path"), "key: chunk.id", "key: chunk.text", 1))
+	old := mustParse(t, rolling("100", "text: chunk.text, n: size(chunk.text)"))
+	f := mustParse(t, strings.Replace(rolling("2", "text: chunk.text, path: page.path"), "key: chunk.id", "key: chunk.text", 1))
 	want := []string{"table:chunks safe"}
 	if got := effects(f.Evolution(old.Declaration(), old)); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
