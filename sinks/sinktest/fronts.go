@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -139,7 +140,7 @@ func switched(t *testing.T, h Harness) {
 			}
 		}
 	})
-	for i := range 40 {
+	for i := range cmp.Or(h.Switches, 40) {
 		w.show([]stream.TargetTable{green, blue}[i%2])
 	}
 	close(stop)

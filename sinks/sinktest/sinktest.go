@@ -28,6 +28,8 @@ type Harness struct {
 	// See returns column `text` of the rows that any reader finds under a name, in one answer, in any order; nil where the target has no fronts.
 	// Unlike the rest it may be called beside other calls.
 	See func(t *testing.T, name string) []string
+	// Switches is how often a front is switched beside readers; 0: 40 times.
+	Switches int
 	// Is says what this kind of target can hold and promise; what it does not promise is left out, nothing else.
 	Is Guarantees
 }

@@ -104,8 +104,9 @@ func (s schema) harness() sinktest.Harness {
 		Edit: func(t *testing.T, row stream.RowID, column, text string) {
 			s.exec(t, "update "+s.id(row.Table)+" set "+quote(column)+` = ? where "_document" = ? and "_key" = ?`, text, row.Document, row.Key)
 		},
-		See: func(t *testing.T, name string) []string { return s.texts(t, name) },
-		Is:  sinktest.Guarantees{Guarantees: snowflake.Spec().Guarantees, Resolution: time.Microsecond, NoNUL: true},
+		See:      func(t *testing.T, name string) []string { return s.texts(t, name) },
+		Switches: 10, // of some twenty statements each, through an emulator that takes its time
+		Is:       sinktest.Guarantees{Guarantees: snowflake.Spec().Guarantees, Resolution: time.Microsecond, NoNUL: true},
 	}
 }
 
