@@ -62,13 +62,25 @@ func (a *app) abandoned(revisions []schemas.Declaration, named string) (x abando
 			continue
 		}
 		closeProgram(old)
-		for _, t := range old.Targets {
-			if t.Name == name {
-				return abandoned{old, t}, a.droppable(t)
-			}
+		if !has(old, name) {
+			continue
 		}
+		if err := old.Roll(alone(d.Editions), nil); err != nil {
+			return x, err
+		}
+		t := old.Targets[slices.IndexFunc(old.Targets, func(t flow.Target) bool { return t.Name == name })]
+		return abandoned{old, t}, a.droppable(t)
 	}
 	return x, usagef("--drop %s: no recorded revision of flow %s that this build can read has target %s", named, a.flow.Name, name)
+}
+
+// alone are the editions that a text computes by itself. A sink that is dropped knows the others by their front.
+func alone(editions []stream.Edition) []stream.Edition {
+	all := slices.Clone(editions)
+	for i := range all {
+		all[i].Other = 0
+	}
+	return all
 }
 
 func has(f *flow.Flow, target string) bool {

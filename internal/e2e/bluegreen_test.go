@@ -215,6 +215,11 @@ func TestBlueGreen(t *testing.T) {
 	for _, target := range []string{"db", "local", "search"} {
 		n.clean(target, crowdSize)
 	}
+	n.write("flow.yaml", strings.Replace(text("two"), "  local:  { sqlite: { path: out.db }, tables: [notes] }\n", "", 1))
+	n.apply(7, "--drop", "target:local")
+	if rows, err := querySQLite(t.Context(), filepath.Join(n.dir, "out.db"), "notes"); err == nil {
+		t.Errorf("a target that was dropped still shows %d rows", len(rows))
+	}
 }
 
 // qdrantClient is a client of any program.

@@ -12,7 +12,7 @@ import (
 
 var _ stream.Dropper = (*Sink)(nil)
 
-// Drop removes the tables of this target's own making that it was made with: a store knows no others. Bookkeeping can't be deleted: it says
+// Drop removes the tables of this target's own making that it was made with, and other editions of them: a store knows no others. Bookkeeping can't be deleted: it says
 // that the names are free, and that no partition was ever held. See stream.Dropper.
 func (s *Sink) Drop(ctx context.Context) error { return s.said("drop", s.drop(ctx)) }
 
@@ -49,7 +49,7 @@ func (s *Sink) dropTable(ctx context.Context, d Document) error {
 		return fmt.Errorf("document %s: %w", d.Key, err)
 	}
 	known := slices.ContainsFunc(s.tables, func(t Table) bool { return t.As == r.Name })
-	if !known || r.Flow != s.flow || r.Target != s.target || r.Dropped {
+	if !known && !s.wasEdition(r.Name) || r.Flow != s.flow || r.Target != s.target || r.Dropped {
 		return nil
 	}
 	if err := s.store.Drop(ctx, r.Name); err != nil {

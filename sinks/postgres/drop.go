@@ -10,10 +10,10 @@ import (
 
 var _ stream.Dropper = (*Sink)(nil)
 
-// Drop removes all tables of this target's own making, in one transaction; the schema stays. See stream.Dropper.
+// Drop removes all tables of this target's own making, and their fronts, in one transaction; the schema stays. See stream.Dropper.
 func (s *Sink) Drop(ctx context.Context) error {
-	err := s.transact(ctx, func(tx pgx.Tx) error {
-		if err := s.bookkeeping(ctx, tx); err != nil {
+	return s.inFronts(ctx, "drop", func(tx pgx.Tx) error {
+		if err := s.dropFronts(ctx, tx); err != nil {
 			return err
 		}
 		records, err := s.records(ctx, tx)
@@ -36,5 +36,22 @@ func (s *Sink) Drop(ctx context.Context) error {
 		_, err = tx.Exec(ctx, "DELETE FROM "+s.offsets()+" WHERE flow = $1 AND target = $2", s.flow, s.target)
 		return err
 	})
-	return classed(s.op("drop"), err)
+}
+
+// dropFronts drops the views of this target.
+func (s *Sink) dropFronts(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, "DELETE FROM "+qualify(s.schema, frontsTable)+" WHERE flow = $1 AND target = $2 RETURNING name", s.flow, s.target)
+	if err != nil {
+		return err
+	}
+	fronts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range fronts {
+		if _, err := tx.Exec(ctx, "DROP VIEW IF EXISTS "+qualify(s.schema, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -57,6 +57,16 @@ var frontCases = []Case{
 		wantSeen(t, h, green)
 		h.MakeForeign(t, blue.Table.Name) // the name is free again
 	}},
+	{"a target that is dropped takes its fronts along", func(t *testing.T, h Harness) {
+		w := editions(t, h, blue, green)
+		dropper, can := w.sink.(stream.Dropper)
+		if !can {
+			t.Skip("this kind of target is not dropped")
+		}
+		w.show(green)
+		noError(t, dropper.Drop(t.Context()), "drop")
+		h.MakeForeign(t, "chunks") // the name is free again
+	}},
 	{"each answer is of one edition while a front is switched", switched},
 }
 
