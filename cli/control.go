@@ -125,6 +125,7 @@ func (a *app) status(ctx context.Context) control.Status {
 		Counts: a.counts(), Partitions: a.partitions(), Intake: a.intakeStatus(ctx)}
 	if a.revision != nil {
 		s.Revision = a.revision.Revision
+		s.Editions = editionsOf(a.revision.Editions)
 	}
 	if a.processor != nil {
 		m := &a.processor.Metrics

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/freshet-dev/freshet/control"
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
@@ -96,6 +97,20 @@ func (a *app) foreseeEditions(ctx context.Context, before *schemas.Declaration) 
 	return a.rollOut(ctx, next)
 }
 
+// editionsOf says what targets show, for status.
+func editionsOf(editions []stream.Edition) (all []control.Edition) {
+	for _, e := range editions {
+		shown := control.Edition{Table: e.Table, Shown: stream.EditionName(e.Table, e.Shown)}
+		for _, n := range e.Names() {
+			if n != shown.Shown {
+				shown.Beside = n
+			}
+		}
+		all = append(all, shown)
+	}
+	return all
+}
+
 // editionOf is the table that is meant by a declared table's name: the edition that readers see.
 func (a *app) editionOf(table string) string {
 	if a.revision == nil || a.rolled == nil {
@@ -135,7 +150,7 @@ func (a *app) show(ctx context.Context, t flow.Target, sink stream.Sink) error {
 	if len(tables) == 0 {
 		return nil
 	}
-	recorded, err := a.cluster.Recorded(ctx, a.flow.Name)
+	recorded, err := a.recordedNow(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,6 +162,17 @@ func (a *app) show(ctx context.Context, t flow.Target, sink stream.Sink) error {
 		return errors.New("target " + t.Name + " has no fronts")
 	}
 	return fronter.Show(ctx, tables)
+}
+
+// recordedNow reads which revision is in force while everything runs: brokers that are away are back some time.
+func (a *app) recordedNow(ctx context.Context) (kafka.Recorded, error) {
+	within, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	r, err := a.cluster.Recorded(within, a.flow.Name)
+	if err != nil && stream.KindOf(err) != stream.Usage {
+		err = &stream.Error{Op: "read which revision of the flow is in force", Kind: stream.Transient, Err: err}
+	}
+	return r, err
 }
 
 // retireAfter is how long editions that are declared no more stay in targets: until no process can be left that writes to them.

@@ -197,15 +197,18 @@ func shownTables(editions []stream.Edition) map[string]string {
 }
 
 // awaitEditions returns when every document has been evaluated for all editions, and the targets of tables that roll out hold what came of it;
-// else an error that says which do not.
+// else an error that says which do not. A process that does not answer may be taking the revision over.
 func (a *app) awaitEditions(ctx context.Context, wait time.Duration) error {
 	until := time.Now().Add(wait)
 	for {
 		behind, err := a.behind(ctx)
-		if err != nil || behind == "" {
-			return err
+		if err == nil && behind == "" {
+			return nil
 		}
 		if a.embedded || time.Now().After(until) {
+			if err != nil {
+				return err
+			}
 			return &exit{exitFailed, "nothing was done: " + behind}
 		}
 		select {

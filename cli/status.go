@@ -96,6 +96,10 @@ func (o *overview) gather(ctx context.Context, a *app, running []*control.Client
 	o.Partitions, o.Degraded, o.Revisions = []control.Partition{}, []string{}, []int64{}
 	for _, c := range running {
 		s, err := c.Status(ctx)
+		if err != nil && ctx.Err() == nil { // it answered a moment ago: it ends, or takes another revision over
+			o.Unreachable = append(o.Unreachable, c.Address)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -193,6 +197,24 @@ func plus(a, b *int64) *int64 {
 	return &sum
 }
 
+// editions are those of the newest revision that a replica runs.
+func (o *overview) editions() (all []control.Edition) {
+	newest := int64(0)
+	for _, r := range o.Replicas {
+		if r.Revision > newest {
+			newest, all = r.Revision, r.Editions
+		}
+	}
+	return all
+}
+
+func besideText(table string) string {
+	if table == "" {
+		return ""
+	}
+	return "; " + table + " is kept beside it"
+}
+
 func (o *overview) print(out io.Writer) {
 	if o.Running {
 		fmt.Fprintf(out, "flow %s: %d running%s\n", o.Flow, len(o.Replicas), revisionsText(o.Revisions))
@@ -211,6 +233,9 @@ func (o *overview) print(out io.Writer) {
 	}
 	fmt.Fprintf(out, "  source     %s\n", behind(o.SourceLag))
 	fmt.Fprintf(out, "  state      %s\n", o.state())
+	for _, e := range o.editions() {
+		fmt.Fprintf(out, "  table      %s shows %s%s\n", e.Table, e.Shown, besideText(e.Beside))
+	}
 	for _, t := range sortedKeys(o.Totals.Rows) {
 		fmt.Fprintf(out, "  table      %s: %d rows\n", t, o.Totals.Rows[t])
 	}

@@ -6,7 +6,8 @@ import "github.com/freshet-dev/freshet/stream/engine"
 type Status struct {
 	Flow         string        `json:"flow"`
 	Replica      int           `json:"replica"`
-	Revision     int64         `json:"revision"` // of the flow, that it runs; 0: none, see Degraded
+	Revision     int64         `json:"revision"`           // of the flow, that it runs; 0: none, see Degraded
+	Editions     []Edition     `json:"editions,omitempty"` // of tables that roll out, in that revision
 	Roles        []string      `json:"roles"`
 	Partitions   []Partition   `json:"partitions"`         // that it processes, in order
 	Standbys     []Standby     `json:"standbys,omitempty"` // partitions of others whose state it follows, in order
@@ -20,6 +21,13 @@ type Status struct {
 	Restore      Restore       `json:"restore"`
 	Divergences  int64         `json:"state_divergences"` // must be 0
 	Disk         int64         `json:"state_disk_bytes"`  // that the states on this machine take, those of partitions it follows or has left included
+}
+
+// Edition says of a table that rolls out what its targets show, and what is kept beside it.
+type Edition struct {
+	Table  string `json:"table"`
+	Shown  string `json:"shown"`            // the table that readers see
+	Beside string `json:"beside,omitempty"` // the other one that is kept
 }
 
 // Partition is one partition that a process processes.

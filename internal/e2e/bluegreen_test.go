@@ -188,6 +188,9 @@ func TestBlueGreen(t *testing.T) {
 	n.apply(2)
 	edited("while the second edition is built")
 	n.compares()
+	if text := n.command("status").reads(); !strings.Contains(text, "notes shows notes__1; notes__2 is kept beside it") {
+		t.Errorf("status said: %s", text)
+	}
 	n.switches("promote", "notes shows notes__2")
 	until("all targets show the second edition", func() bool { return s.show("two") })
 	edited("after promotion")
