@@ -120,10 +120,10 @@ func (d *desk) checkPlan() {
 		d.Errorf("got %+v", p)
 	}
 	d.want(exitDone, []string{"flow handbook: nothing to do"}, "plan")
-	changed := strings.NewReplacer(`body.title + "\n" + chunk.text`, "chunk.text", "provider: hash", "provider: hash, price: 200", "targets:\n", "targets:\n  beside: { sqlite: { path: beside.db }, tables: [chunks] }\n")
+	changed := strings.NewReplacer(`body.title + "\n" + chunk.text`, "chunk.text", "provider: hash", "provider: hash, price: 200, rate: 2", "targets:\n", "targets:\n  beside: { sqlite: { path: beside.db }, tables: [chunks] }\n")
 	d.write("flow.yaml", changed.Replace(deskFlow))
 	d.want(exitDifference, []string{"flow handbook: 2 documents to be evaluated\n  node input changed\n  target beside added",
-		"vector  3         0       at least 3 calls, 27 tokens, which cost 0.0054", "chunks  0      0          3              0        0"}, "plan")
+		"vector  3         0       at least 3 calls, 27 tokens, which cost 0.0054, 1.5s at its rate", "chunks  0      0          3              0        0"}, "plan")
 	if s := d.run("plan", "--json"); d.conforms("plan", s.out) != nil || s.code != exitDifference || !strings.Contains(s.out, `{"name":"target:beside","effect":"safe"`) {
 		d.Errorf("exit %d: %s%s", s.code, s.out, s.err)
 	}

@@ -39,11 +39,12 @@ type planned struct {
 type plannedNode struct {
 	Computed int64   `json:"computed"`
 	Reused   int64   `json:"reused"`
-	Model    bool    `json:"model"`           // it calls a model
-	Calls    int64   `json:"calls"`           // of the model, at least
-	Tokens   int64   `json:"tokens"`          // of the inputs that are known
-	Counted  int64   `json:"counted"`         // how many these are
-	Money    float64 `json:"money,omitempty"` // for the tokens, by the declared price
+	Model    bool    `json:"model"`             // it calls a model
+	Calls    int64   `json:"calls"`             // of the model, at least
+	Tokens   int64   `json:"tokens"`            // of the inputs that are known
+	Counted  int64   `json:"counted"`           // how many these are
+	Money    float64 `json:"money,omitempty"`   // for the tokens, by the declared price
+	Seconds  float64 `json:"seconds,omitempty"` // that the calls take at least, at the declared rate
 }
 
 type plannedTable struct {
@@ -173,7 +174,11 @@ func (a *app) planned(ctx context.Context, o planOptions) (p planned, failed, er
 func plannedNodes(f engine.Forecast) map[string]plannedNode {
 	nodes := map[string]plannedNode{}
 	for name, n := range f.Nodes {
-		nodes[name] = plannedNode{n.Computed, n.Reused, n.Costly, n.Calls, n.Size, n.Sized, float64(n.Size) * n.Price / 1e6}
+		node := plannedNode{n.Computed, n.Reused, n.Costly, n.Calls, n.Size, n.Sized, float64(n.Size) * n.Price / 1e6, 0}
+		if n.Rate > 0 {
+			node.Seconds = float64(n.Calls) / n.Rate
+		}
+		nodes[name] = node
 	}
 	return nodes
 }
@@ -271,6 +276,9 @@ func (n plannedNode) cost() string {
 	}
 	if n.Money > 0 {
 		text += fmt.Sprintf(", which cost %.4g", n.Money)
+	}
+	if n.Seconds > 0 {
+		text += fmt.Sprintf(", %v at its rate", time.Duration(n.Seconds*float64(time.Second)).Round(time.Second/10))
 	}
 	return text
 }

@@ -34,6 +34,7 @@ type NodeForecast struct {
 	Sized    int64   // of those computed, inputs that are known already
 	Size     int64   // of these, as measured
 	Price    float64 // of a million units of size; 0: not declared
+	Rate     float64 // most calls a second, of all nodes that share it; 0: not declared
 }
 
 // TableForecast counts rows of one table.
@@ -73,7 +74,7 @@ func newForecaster(program Foreseer, stores []Store, measure Measure) *forecaste
 func (f *forecaster) forecast() Forecast {
 	for n := range f.costly {
 		sum := f.out.Nodes[n.Name]
-		sum.Costly, sum.Price, sum.Calls = true, n.Price, (sum.Computed+batchSize(n)-1)/batchSize(n)
+		sum.Costly, sum.Price, sum.Rate, sum.Calls = true, n.Price, n.Rate, (sum.Computed+batchSize(n)-1)/batchSize(n)
 		f.out.Nodes[n.Name] = sum
 	}
 	return f.out
