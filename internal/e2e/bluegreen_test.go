@@ -98,7 +98,7 @@ func (s *seen) readers(ctx context.Context, t *testing.T, postgres, file string,
 	var group sync.WaitGroup
 	look := func(target string, read func() ([]string, error)) {
 		group.Go(func() {
-			tick := time.NewTicker(5 * time.Millisecond) // others want the processors too
+			tick := time.NewTicker(10 * time.Millisecond) // others want the processors too
 			defer tick.Stop()
 			for ; ctx.Err() == nil; <-tick.C {
 				rows, err := read()
@@ -153,6 +153,7 @@ func (s *seen) readers(ctx context.Context, t *testing.T, postgres, file string,
 // TestBlueGreen: a changed table is built beside the one that targets show, and fed with live changes as that is; promoted and rolled back, each
 // answer of each target is of one revision, and nothing is evaluated for it.
 func TestBlueGreen(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	broker, db, server := testenv.SharedKafka(t), testenv.SharedPostgres(t).NewDatabase(t), testenv.Qdrant(t, testenv.QdrantOptions{})
 	in := newTopic(t, broker, testenv.Name(t), 4)
 	n := &notes{in: in, flow: strings.ReplaceAll(in.name, "_", "-"), url: db.URL}

@@ -129,6 +129,7 @@ func (c *crowd) turned() map[string]int {
 // TestRevisionsRoll: three replicas under load take a revision over, and go back to the one before, while one of them is killed and starts
 // with another flow file than the others had. No row alternates between revisions, and no change is missed.
 func TestRevisionsRoll(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	broker, db := testenv.SharedKafka(t), testenv.SharedPostgres(t).NewDatabase(t)
 	in := newTopic(t, broker, testenv.Name(t), 6)
 	seed := uint64(time.Now().UnixNano())
