@@ -11,10 +11,13 @@ import (
 	"github.com/freshet-dev/freshet/internal/testenv"
 )
 
+// slowest are targets whose 20 zombies alone take more minutes than make test has for them.
+var slowest = []maker{newFeast}
+
 // TestKillsOfServers is for the targets that TestKills leaves out: each one's server is killed in turn, and then a replica before or after a
 // write. A round takes more than a minute.
 func TestKillsOfServers(t *testing.T) {
-	r := newRig(t, 5*time.Second, slices.Concat([]maker{newTopic}, heavy, slow), testenv.SharedKafka(t))
+	r := newRig(t, 5*time.Second, slices.Concat([]maker{newTopic}, heavy, slow, slowest), testenv.SharedKafka(t))
 	rounds := number("FRESHET_SERVER_KILLS", 5)
 	r.torment(t, 30, func(m *torment) {
 		for n := range rounds {
@@ -30,6 +33,9 @@ func TestKillsOfServers(t *testing.T) {
 	})
 	r.compare(t)
 }
+
+// TestZombiesOfFeast is TestZombies for a target that is too slow for make test.
+func TestZombiesOfFeast(t *testing.T) { zombiesOf(t, slowest, 20) }
 
 // goesOn waits until a target takes more than it has.
 func (m *torment) goesOn(v target) {

@@ -17,8 +17,8 @@ var (
 	// The topics lie on the brokers, which TestKills kills: their reader would have to wait for them.
 	fenced = append(every[:len(every):len(every)], newTopic)
 	heavy  = []maker{newNeo4j, newOpenSearch}
-	// LanceDB's server, the emulator of Snowflake and Feast's feature server take some writes a second.
-	slow = []maker{newLance, newSnowflake, newFeast}
+	// LanceDB's server and the emulator of Snowflake take some transactions a second.
+	slow = []maker{newLance, newSnowflake}
 )
 
 // maker makes a rig's target of one kind, and ends with the rig's test.
