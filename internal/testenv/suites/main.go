@@ -4,7 +4,7 @@
 //
 // Packages whose tests start real components run one after the other, so that two brokers don't compete for a small
 // machine; targets, whose servers wait much, and the other packages run two at a time. The simulation, whose time is virtual, takes
-// the processors while the real components wait, and so do the mutants while targets do.
+// the processors while the real components wait.
 package main
 
 import (
@@ -109,7 +109,7 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	real := suite{name: "real components", flags: []string{"-p=1", "-timeout=45m", "-count=1"}}
 	targets := suite{name: "targets", flags: []string{"-p=2", "-timeout=30m", "-count=1"}}
 	// Most mutants start a component and wait for it.
-	gate := suite{name: "mutants", flags: []string{"-timeout=20m", "-count=1", "-parallel=4"}, beside: true}
+	gate := suite{name: "mutants", flags: []string{"-timeout=20m", "-count=1", "-parallel=4"}}
 	for line := range strings.Lines(string(out)) {
 		binary, deps, _ := strings.Cut(strings.TrimSpace(line), " ")
 		path, isTest := strings.CutSuffix(binary, ".test")
@@ -128,7 +128,7 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	// Its files have a build tag, without which it has no tests.
 	simulation := suite{name: "simulation", packages: []string{"./internal/sim"}, flags: []string{"-tags=synctests", "-timeout=60m", "-count=1"},
 		args: []string{"-from=10000", "-runs=3000", "-badger=300"}, beside: true}
-	return []suite{cheap, simulation, real, gate, targets}, nil
+	return []suite{cheap, simulation, real, targets, gate}, nil
 }
 
 // run runs one suite; a failed test is in the report, not an error.
