@@ -231,10 +231,7 @@ func (a *app) awaitShown(ctx context.Context, d schemas.Declaration, wait time.D
 func showing(ctx context.Context, running []*control.Client, t flow.Target, d schemas.Declaration) bool {
 	for _, c := range running {
 		s, err := c.Status(ctx)
-		if err != nil || s.Revision != d.Revision {
-			continue
-		}
-		if slices.ContainsFunc(s.Targets, func(x control.Target) bool { return x.Target == t.Name && x.Connected }) {
+		if err == nil && s.Revision == d.Revision && s.Delivers(t.Name) {
 			return true
 		}
 	}

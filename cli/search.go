@@ -93,7 +93,7 @@ func (a *app) searcher(ctx context.Context, target string) (search func(context.
 		if err != nil {
 			return nil, nil, err
 		}
-		if slices.ContainsFunc(s.Targets, func(t control.Target) bool { return t.Target == target && t.Connected }) {
+		if s.Delivers(target) {
 			return c.Search, func() {}, nil
 		}
 	}

@@ -1,6 +1,10 @@
 package control
 
-import "github.com/freshet-dev/freshet/stream/engine"
+import (
+	"slices"
+
+	"github.com/freshet-dev/freshet/stream/engine"
+)
 
 // Status is what a process says of itself now.
 type Status struct {
@@ -21,6 +25,11 @@ type Status struct {
 	Restore      Restore       `json:"restore"`
 	Divergences  int64         `json:"state_divergences"` // must be 0
 	Disk         int64         `json:"state_disk_bytes"`  // that the states on this machine take, those of partitions it follows or has left included
+}
+
+// Delivers reports whether the process has a target open that it delivers to.
+func (s Status) Delivers(target string) bool {
+	return slices.ContainsFunc(s.Targets, func(t Target) bool { return t.Target == target && t.Connected })
 }
 
 // Edition says of a table that rolls out what its targets show, and what is kept beside it.

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -85,7 +86,7 @@ func (f *Flow) Roll(editions []stream.Edition, earlier map[int64]*Flow) error {
 		}
 		p.tables[i].edition = stream.EditionName(e.Table, e.Now)
 	}
-	for _, revision := range sortedRevisions(earlier) {
+	for _, revision := range slices.Sorted(maps.Keys(earlier)) {
 		old := earlier[revision]
 		tables := map[string]bool{}
 		for _, e := range editions {
@@ -106,15 +107,6 @@ func (f *Flow) Roll(editions []stream.Edition, earlier map[int64]*Flow) error {
 	}
 	p.editions(editions)
 	return nil
-}
-
-func sortedRevisions(m map[int64]*Flow) []int64 {
-	var all []int64
-	for revision := range m {
-		all = append(all, revision)
-	}
-	slices.Sort(all)
-	return all
 }
 
 // editions makes the program's identity that of all that it computes.

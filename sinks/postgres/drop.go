@@ -16,26 +16,34 @@ func (s *Sink) Drop(ctx context.Context) error {
 		if err := s.dropFronts(ctx, tx); err != nil {
 			return err
 		}
-		records, err := s.records(ctx, tx)
-		if err != nil {
+		if err := s.dropTables(ctx, tx, func(string, declaration) bool { return true }); err != nil {
 			return err
 		}
-		for name, r := range records {
-			if r.flow != s.flow || r.target != s.target {
-				continue
-			}
-			for _, table := range []string{name, stageName(name)} {
-				if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+qualify(s.schema, table)); err != nil {
-					return err
-				}
-			}
-			if _, err := tx.Exec(ctx, "DELETE FROM "+qualify(s.schema, tablesTable)+" WHERE name = $1", name); err != nil {
+		_, err := tx.Exec(ctx, "DELETE FROM "+s.offsets()+" WHERE flow = $1 AND target = $2", s.flow, s.target)
+		return err
+	})
+}
+
+// dropTables drops the tables of this target that are meant, with their stages and records.
+func (s *Sink) dropTables(ctx context.Context, tx pgx.Tx, meant func(name string, d declaration) bool) error {
+	records, err := s.records(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for name, r := range records {
+		if r.flow != s.flow || r.target != s.target || !meant(name, r.declaration) {
+			continue
+		}
+		for _, table := range []string{name, stageName(name)} {
+			if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+qualify(s.schema, table)); err != nil {
 				return err
 			}
 		}
-		_, err = tx.Exec(ctx, "DELETE FROM "+s.offsets()+" WHERE flow = $1 AND target = $2", s.flow, s.target)
-		return err
-	})
+		if _, err := tx.Exec(ctx, "DELETE FROM "+qualify(s.schema, tablesTable)+" WHERE name = $1", name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dropFronts drops the views of this target.

@@ -167,24 +167,7 @@ func (s *Sink) hide(ctx context.Context, tx pgx.Tx, t *table) error {
 // Retire implements stream.Fronter.
 func (s *Sink) Retire(ctx context.Context) error {
 	return s.inFronts(ctx, "drop tables of", func(tx pgx.Tx) error {
-		records, err := s.records(ctx, tx)
-		if err != nil {
-			return err
-		}
-		for name, r := range records {
-			if r.flow != s.flow || r.target != s.target || !r.declaration.Left || !s.wasEdition(name) {
-				continue
-			}
-			for _, sql := range []string{"DROP TABLE IF EXISTS " + qualify(s.schema, name), "DROP TABLE IF EXISTS " + qualify(s.schema, stageName(name))} {
-				if _, err := tx.Exec(ctx, sql); err != nil {
-					return err
-				}
-			}
-			if _, err := tx.Exec(ctx, "DELETE FROM "+qualify(s.schema, tablesTable)+" WHERE name = $1", name); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.dropTables(ctx, tx, func(name string, d declaration) bool { return d.Left && s.wasEdition(name) })
 	})
 }
 

@@ -89,10 +89,7 @@ func (s *Sink) Retire(ctx context.Context) error {
 				return err
 			}
 			for _, name := range left {
-				if err := tx.run(ctx, "DROP TABLE IF EXISTS "+quoted(name), "DROP TABLE IF EXISTS "+quoted(stagePrefix+name)); err != nil {
-					return err
-				}
-				if _, err := tx.exec(ctx, `DELETE FROM _freshet_tables WHERE name = ?`, name); err != nil {
+				if err := discard(ctx, tx, tableRecords, name); err != nil {
 					return err
 				}
 			}
