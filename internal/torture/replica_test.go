@@ -24,7 +24,8 @@ type replica struct {
 	points  string // the directory in which points are armed
 	p       *process
 	client  *control.Client
-	excused bool // brokers went down since it was started: it may have given up
+	crash   string // what it was started with
+	excused bool   // brokers went down since it was started: it may have given up
 }
 
 // replica adds one to the rig; start runs it.
@@ -43,8 +44,20 @@ func (r *rig) replica(t *testing.T, ordinal int, roles ...string) *replica {
 func (x *replica) start(t *testing.T, crash string) {
 	t.Helper()
 	x.disarm()
-	x.client, x.excused = nil, false
+	x.client, x.crash, x.excused = nil, crash, false
 	x.p = x.run(t, crash)
+}
+
+// again starts a replica that gave up while brokers were down, as whoever runs it would; false: it had no such excuse.
+func (x *replica) again(t *testing.T) bool {
+	t.Helper()
+	if !x.excused || x.p.code() != 1 {
+		return false
+	}
+	x.rig.excused++
+	x.start(t, x.crash)
+	x.excused = true // the brokers may not be all back
+	return true
 }
 
 func (x *replica) run(t *testing.T, crash string) *process {
@@ -76,10 +89,16 @@ func (x *replica) disarm() {
 func (x *replica) dies(t *testing.T, point string) {
 	t.Helper()
 	x.rig.until(t, x.name+" dies at "+point, func(context.Context) bool {
-		if x.p.ended() && !x.p.killed() {
+		if !x.p.ended() || x.p.killed() {
+			return x.p.ended()
+		}
+		if !x.again(t) {
 			t.Fatalf("%s ended by itself before %s: %v\n%s", x.name, point, x.p.err, x.p.out.String())
 		}
-		return x.p.ended()
+		if x.crash == "" {
+			x.arm(t, point, "kill")
+		}
+		return false
 	}, x)
 }
 

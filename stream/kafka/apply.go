@@ -265,13 +265,25 @@ func (d *Delivery) flush(ctx context.Context, part *delivered) error {
 	if !part.units.mark {
 		return nil
 	}
-	err := d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error {
-		return d.c.Sink.Sweep(ctx, part.id, d.c.Topics.Partitions, stream.Version{Generation: d.origin.Generation})
-	})
+	err := d.retry(ctx, part.id, part.epoch, func(ctx context.Context) error { return d.sweep(ctx, part) })
 	if err == nil {
 		part.units.marked()
 	}
 	return err
+}
+
+// sweep ends a first pass: rows of older generations go. A sweep leaves the offset where it stands, so a target that is
+// brought back from a backup of before it, with those rows, would take the next batch as if nothing had been. Under a new
+// fence it does not; and the second sweep finds what came back in the moment before the fence, else nothing.
+func (d *Delivery) sweep(ctx context.Context, part *delivered) error {
+	older := stream.Version{Generation: d.origin.Generation}
+	if err := d.c.Sink.Sweep(ctx, part.id, d.c.Topics.Partitions, older); err != nil {
+		return err
+	}
+	if _, err := d.c.Sink.Assign(ctx, part.id, d.origin); err != nil {
+		return err
+	}
+	return d.c.Sink.Sweep(ctx, part.id, d.c.Topics.Partitions, older)
 }
 
 // slept reports whether so much time passed since the partition was last in order that what is read next may lack deletes:

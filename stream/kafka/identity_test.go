@@ -92,7 +92,7 @@ func (s *scene) again() {
 	}
 	s.load(1)
 	s.settle(p)
-	s.until("swept", func() bool { return len(s.shelf.called("sweep")) >= int(s.topics.Partitions) })
+	s.until("swept", func() bool { return len(s.shelf.swept()) >= int(s.topics.Partitions) })
 	s.expect()
 }
 

@@ -360,7 +360,7 @@ func intakeReset(t *testing.T, most int) {
 		})
 		s.take("lines.intake.0x")
 		s.taken()
-		s.until("the rows of the old generation are swept", func() bool { return len(s.shelf.called("sweep")) == partitions })
+		s.until("the rows of the old generation are swept", func() bool { return len(s.shelf.swept()) == partitions })
 		s.settle(p)
 		s.once()
 		if got := s.shelf.generations(); !slices.Equal(got, []int64{2}) {
@@ -394,7 +394,7 @@ func TestIntakeOfTransactions(t *testing.T) {
 		s.reset(0)
 		p, in := s.start(decode), s.take("lines.intake.0")
 		s.until("all is taken in", func() bool { n, all, err := in.Behind(s.Context()); return n == 0 && all && err == nil })
-		s.until("the first pass has ended", func() bool { return len(s.shelf.called("sweep")) == partitions })
+		s.until("the first pass has ended", func() bool { return len(s.shelf.swept()) == partitions })
 		s.settle(p)
 		if n := len(s.records(kafka.IntakeTopic("lines"), kgo.ReadCommitted())); n != 12 {
 			t.Errorf("%d records were taken in, want 12", n)

@@ -22,7 +22,7 @@ func TestSweepIsNotForgotten(t *testing.T) {
 			return nil
 		}
 		p := s.start()
-		s.until("swept", func() bool { return len(s.shelf.called("sweep")) == partitions })
+		s.until("swept", func() bool { return len(s.shelf.swept()) == partitions })
 		s.settle(p)
 		s.expect()
 		if got := s.shelf.generations(); !slices.Equal(got, []int64{2}) {
@@ -48,7 +48,7 @@ func TestRebuildDuringTheFirstPass(t *testing.T) {
 		d.deliver.Rebuild()
 		s.settle(p, d)
 		s.expect()
-		s.until("swept", func() bool { return len(s.shelf.called("sweep")) >= partitions })
+		s.until("swept", func() bool { return len(s.shelf.swept()) >= partitions })
 		if got := s.shelf.generations(); !slices.Equal(got, []int64{2}) {
 			t.Errorf("rows of generations %v, want 2 only", got)
 		}

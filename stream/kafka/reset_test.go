@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -28,15 +29,17 @@ func (s *scene) reset(above int64) schemas.Generation {
 	return g
 }
 
+// ghost is a row of the first generation that nothing writes again.
+var ghost = stream.RowWrite{RowID: stream.RowID{Table: "lines", Document: "page/ghost.md", Key: "boo"},
+	Version: stream.Version{Generation: 1, Offset: 1}, Columns: []stream.Value{stream.StringOf("BOO")}}
+
 // TestReset processes everything again under a higher generation; rows that are not written again go at the end of the
 // first pass, none before.
 func TestReset(t *testing.T) {
 	play(t, func(s *scene) {
 		s.filled()
 		before := s.topics
-		s.shelf.parts[0].rows[stream.RowID{Table: "lines", Document: "page/ghost.md", Key: "boo"}] = stream.RowWrite{
-			RowID:   stream.RowID{Table: "lines", Document: "page/ghost.md", Key: "boo"},
-			Version: stream.Version{Generation: 1, Offset: 1}, Columns: []stream.Value{stream.StringOf("BOO")}}
+		s.shelf.parts[0].rows[ghost.RowID] = ghost
 		g := s.reset(0)
 		if g.Generation != 2 || s.topics.Generation.Generation != 2 || s.topics.RowsID == before.RowsID ||
 			s.topics.ChangelogID == before.ChangelogID || s.topics.SourceID != before.SourceID {
@@ -47,22 +50,60 @@ func TestReset(t *testing.T) {
 		}
 		p := s.start()
 		s.settle(p)
-		s.until("the rows of the old generation are swept", func() bool { return len(s.shelf.called("sweep")) == partitions })
+		s.until("the rows of the old generation are swept", func() bool { return len(s.shelf.swept()) == partitions })
 		s.settle(p)
 		s.expect()
 		if got := s.shelf.generations(); !slices.Equal(got, []int64{2}) {
 			t.Errorf("rows of generations %v, want 2 only", got)
 		}
-		if want := []string{"sweep 0 below 2.0", "sweep 1 below 2.0", "sweep 2 below 2.0"}; !slices.Equal(s.shelf.called("sweep"), want) {
-			t.Errorf("swept %v, want %v", s.shelf.called("sweep"), want)
+		if want := []string{"sweep 0 below 2.0", "sweep 1 below 2.0", "sweep 2 below 2.0"}; !slices.Equal(s.shelf.swept(), want) {
+			t.Errorf("swept %v, want %v", s.shelf.swept(), want)
 		}
 		s.end(p)
 		p = s.start()
 		s.load(1)
 		s.settle(p)
 		s.expect()
-		if n := len(s.shelf.called("sweep")); n != partitions {
+		if n := len(s.shelf.swept()); n != partitions {
 			t.Errorf("a later start swept again: %d", n)
+		}
+	})
+}
+
+// TestBackupOfBeforeTheSweep comes back right after it, while the delivery goes on: what was swept goes once more.
+func TestBackupOfBeforeTheSweep(t *testing.T) {
+	play(t, func(s *scene) {
+		s.filled()
+		s.shelf.parts[0].rows[ghost.RowID] = ghost
+		s.reset(0)
+		var backup *shelved
+		restored := false
+		s.shelf.before = func(method string, b stream.Batch) error {
+			s.shelf.mu.Lock()
+			defer s.shelf.mu.Unlock()
+			part := s.shelf.part(0)
+			switch {
+			case b.Partition != 0:
+			case method == "sweep" && backup == nil:
+				backup = &shelved{applied: part.applied, epoch: part.epoch, rows: maps.Clone(part.rows)}
+			case method == "apply" && backup != nil && !restored:
+				*part, restored = *backup, true
+			}
+			return nil
+		}
+		p := s.start()
+		s.until("the backup came back", func() bool {
+			s.load(1)
+			s.load(2)
+			s.settle(p)
+			s.shelf.mu.Lock()
+			defer s.shelf.mu.Unlock()
+			return restored
+		})
+		s.settle(p)
+		s.expect()
+		if got := s.shelf.generations(); !slices.Equal(got, []int64{2}) {
+			t.Errorf("rows of generations %v, want 2 only", got)
 		}
 	})
 }
@@ -118,7 +159,7 @@ func TestResetIsRepeatable(t *testing.T) {
 					s.reset(0)
 					p := s.start()
 					s.settle(p)
-					s.until("swept", func() bool { return len(s.shelf.called("sweep")) == partitions })
+					s.until("swept", func() bool { return len(s.shelf.swept()) == partitions })
 					s.load(1)
 					s.settle(p)
 					s.expect()
@@ -200,7 +241,7 @@ func TestResetAfterEveryHalt(t *testing.T) {
 				p.halts(stream.Usage, "freshet reset")
 				s.reset(0)
 				p = s.start()
-				s.until("swept", func() bool { return len(s.shelf.called("sweep")) == partitions })
+				s.until("swept", func() bool { return len(s.shelf.swept()) == partitions })
 				s.load(1)
 				s.settle(p)
 				s.expect()

@@ -15,6 +15,7 @@ import (
 type shelf struct {
 	mu     sync.Mutex
 	parts  map[int32]*shelved
+	epochs map[int32]int // of the writer, which takes a partition under a new one
 	faults []string
 	// before is called ahead of each write, outside the lock; its error is the write's. It may be set between processes.
 	before func(method string, b stream.Batch) error
@@ -24,11 +25,12 @@ type shelf struct {
 // shelved is one partition of a shelf.
 type shelved struct {
 	applied stream.Applied
+	epoch   int
 	rows    map[stream.RowID]stream.RowWrite // deleted ones too
 	stage   map[stream.RowID]stream.RowWrite
 }
 
-func newShelf() *shelf { return &shelf{parts: map[int32]*shelved{}} }
+func newShelf() *shelf { return &shelf{parts: map[int32]*shelved{}, epochs: map[int32]int{}} }
 
 func (s *shelf) Open(context.Context, string, string) ([]string, error) { return nil, nil }
 func (s *shelf) Recreate(context.Context, []string) error               { return nil }
@@ -52,6 +54,8 @@ func (s *shelf) Assign(_ context.Context, p int32, _ stream.Origin) (stream.Appl
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.part(p).epoch++
+	s.epochs[p] = s.part(p).epoch
 	a := s.part(p).applied
 	if a.Rebuild != nil {
 		r := *a.Rebuild
@@ -82,8 +86,8 @@ func (s *shelf) Apply(_ context.Context, b stream.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	part := s.part(b.Partition)
-	if part.applied.Next != b.From {
-		return stream.Errorf(stream.Fenced, "apply", "next is %d, the batch begins at %d", part.applied.Next, b.From)
+	if part.applied.Next != b.From || part.epoch != s.epochs[b.Partition] {
+		return stream.Errorf(stream.Fenced, "apply", "next is %d in epoch %d, the batch begins at %d", part.applied.Next, part.epoch, b.From)
 	}
 	s.put(part.rows, b)
 	part.applied.Next = b.To
@@ -193,6 +197,9 @@ func (s *shelf) called(prefix string) []string {
 	slices.Sort(out)
 	return out
 }
+
+// swept returns the sweeps that were called, once each.
+func (s *shelf) swept() []string { return slices.Compact(s.called("sweep")) }
 
 func (s *shelf) faulty() []string {
 	s.mu.Lock()
