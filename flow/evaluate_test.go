@@ -162,6 +162,21 @@ func TestSourceCondition(t *testing.T) {
 	}
 }
 
+// TestSharedRows: rows of one document with one key are one in a table that documents share, by its rules, in order of the elements.
+func TestSharedRows(t *testing.T) {
+	text := simple(lines(`  words: { op: expr, in: '["b bee", "a ant", "b", "a ape", "c", "b by"]', each: word }`),
+		lines(`  words: { for: word, key: 'word.substring(0, 1)', shared: { long: longest, most: max }, columns: { one: word, long: word, most: word } }`))
+	f := mustParse(t, text)
+	got := printed(slices.DeleteFunc(mustEvaluate(t, f, page("p", ""), newCounted()), func(r stream.Row) bool { return r.Table == "used" }))
+	want := "words \"a\" [\"a ant\" \"a ape\" \"a ant\"]\nwords \"b\" [\"b bee\" \"b by\" \"b bee\"]\nwords \"c\" [\"c\" \"c\" \"c\"]\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if other := mustParse(t, strings.Replace(text, "long: longest", "long: max", 1)); other.Program.Logic() == f.Program.Logic() {
+		t.Error("another rule gives other rows, but counts as the same logic")
+	}
+}
+
 func TestFailures(t *testing.T) {
 	f := mustParse(t, simple(lines(
 		`  chunks: { op: split.markdown, in: page.content, each: chunk }`,

@@ -79,6 +79,9 @@ func (t *table) logic(names map[string]*name) stream.Fingerprint {
 		scope = finger(t.scope.element.logic)
 	}
 	columns := list(t.columns, func(c column) stream.Value {
+		if t.shared != nil {
+			return stream.ListOf(text(c.ident), text(c.value.typ().String()), c.value.canonical(names), text(t.shared[c.ident].rule.String()))
+		}
 		return stream.ListOf(text(c.ident), text(c.value.typ().String()), c.value.canonical(names))
 	})
 	return digest(text("table"), text(t.ident), scope, t.where.canonical(names), t.key.canonical(names), columns)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/freshet-dev/freshet/flow/formula"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/merge"
 )
 
 // keep evaluates the tables' conditions, each in the scope that it reads, and notes at every depth which elements a kept
@@ -84,7 +85,9 @@ func (e *evaluation) rows() ([]stream.Row, error) {
 		}
 		own := rows[first:]
 		sort.SliceStable(own, func(a, b int) bool { return own[a].Key < own[b].Key })
-		if err := t.distinct(own); err != nil {
+		if t.shared != nil {
+			rows = append(rows[:first], t.merged(own)...)
+		} else if err := t.distinct(own); err != nil {
 			return nil, err
 		}
 	}
@@ -129,6 +132,28 @@ func (t *table) distinct(rows []stream.Row) error {
 		}
 	}
 	return nil
+}
+
+// merged makes one row of those that a document has with one key: in a shared table they contribute to one anyway. rows are
+// sorted by key, and among equal ones in order of their elements.
+func (t *table) merged(rows []stream.Row) []stream.Row {
+	out := rows[:0]
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].Key == rows[0].Key {
+			n++
+		}
+		row := rows[0]
+		if n > 1 {
+			contributions := make([][]stream.Value, n)
+			for i := range contributions {
+				contributions[i] = rows[i].Columns
+			}
+			row.Columns = merge.Columns(t.rules(), contributions)
+		}
+		out, rows = append(out, row), rows[n:]
+	}
+	return out
 }
 
 func (x *expression) keyText(v stream.Value) (string, error) {

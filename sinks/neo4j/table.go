@@ -3,7 +3,7 @@ package neo4j
 import (
 	"slices"
 
-	"github.com/freshet-dev/freshet/sinks/merge"
+	"github.com/freshet-dev/freshet/stream/merge"
 	"github.com/freshet-dev/freshet/stream"
 )
 

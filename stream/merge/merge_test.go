@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/freshet-dev/freshet/sinks/merge"
+	"github.com/freshet-dev/freshet/stream/merge"
 	"github.com/freshet-dev/freshet/stream"
 )
 
