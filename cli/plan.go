@@ -153,7 +153,7 @@ func (a *app) planned(ctx context.Context, o planOptions) (p planned, failed, er
 	defer func() { err = errors.Join(err, held.close()) }()
 	p = planned{Flow: a.flow.Name, Changes: append([]string{}, changes...), Targets: targets,
 		Evolution: append([]flow.Evolution{}, evolution...), Tables: map[string]plannedTable{}}
-	f, err := engine.Foresee(ctx, a.flow.Program, held.all(), tokens)
+	f, err := engine.Foresee(ctx, a.flow.Program, held.all(), tokens())
 	if err != nil {
 		return p, nil, err
 	}
@@ -183,10 +183,24 @@ func plannedNodes(f engine.Forecast) map[string]plannedNode {
 	return nodes
 }
 
-// tokens measures a model's input; what is no text has none.
-func tokens(_ *stream.Node, in stream.Value) (int64, error) {
-	n, err := split.Tokens(in.Str())
-	return int64(n), err
+// tokens returns what measures a model's input, and what is sent along with it; what is no text has none.
+func tokens() engine.Measure {
+	along := map[string]int{} // by text
+	return func(n *stream.Node, in stream.Value) (int64, error) {
+		own, err := split.Tokens(in.Str())
+		i, instructed := n.Operator.(stream.Instructed)
+		if err != nil || !instructed {
+			return int64(own), err
+		}
+		more, known := along[i.Told()]
+		if !known {
+			if more, err = split.Tokens(i.Told()); err != nil {
+				return 0, err
+			}
+			along[i.Told()] = more
+		}
+		return int64(own + more), nil
+	}
 }
 
 // stateCopy is the flow's state as its processors committed it, in a directory of its own.

@@ -4,6 +4,7 @@ import (
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/operators/embed"
 	"github.com/freshet-dev/freshet/operators/exec"
+	"github.com/freshet-dev/freshet/operators/extract"
 	"github.com/freshet-dev/freshet/operators/normalize"
 	"github.com/freshet-dev/freshet/operators/parse"
 	"github.com/freshet-dev/freshet/operators/remote"
@@ -34,12 +35,14 @@ func registry() *flow.Registry {
 			"split.text":     split.Text(),
 			"normalize.text": normalize.Text(),
 			"embed":          embed.Spec(),
+			"extract":        extract.Spec(),
 			"exec":           exec.Spec(),
 			"http":           remote.Spec(),
 		},
 		Providers: map[string]stream.ProviderSpec{
-			"openai": embed.OpenAI(),
-			"hash":   embed.Hash(),
+			"openai":      embed.OpenAI(),
+			"openai.chat": extract.OpenAI(),
+			"hash":        embed.Hash(),
 		},
 		Sources: map[string]stream.SourceSpec{
 			"files":    schemas.FilesSpec(),

@@ -79,7 +79,7 @@ func (a *app) sample(ctx context.Context, held stateCopy, o planOptions) (*sampl
 	if err != nil || chosen.Of == 0 {
 		return nil, err
 	}
-	f, err := chosen.Foresee(ctx, tokens)
+	f, err := chosen.Foresee(ctx, tokens())
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ const expr = "expr"
 
 // Names that the language has room for, and this version doesn't have: they get "isn't built yet", not "unknown".
 var (
-	laterOperators = words("extract", "split.code", "split.text", "embed.sparse", "embed.multi")
+	laterOperators = words("split.code", "split.text", "embed.sparse", "embed.multi")
 	laterSinks     = words("qdrant", "neo4j", "feast", "lancedb", "snowflake", "opensearch", "redis", "kafka", "postgres", "sqlite")
 	laterSources   = words("debezium", "kafka", "files")
 )

@@ -78,9 +78,11 @@ func (c *checker) model(e entry) *stream.Model {
 	if written := e.value.get(rate.Name); written != nil && s.Values.Field(rate.Name).Double() <= 0 {
 		c.add(written.at, "leave it out for no limit", "`%s` of %s must be above 0", rate.Name, what)
 	}
-	if _, err := spec.Dimensions(s); err != nil {
-		c.add(e.at, "", "%s: %v", what, err)
-		return nil
+	if spec.Dimensions != nil {
+		if _, err := spec.Dimensions(s); err != nil {
+			c.add(e.at, "", "%s: %v", what, err)
+			return nil
+		}
 	}
 	return &stream.Model{Name: e.key, Provider: &spec, Settings: s}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/freshet-dev/freshet/operators/embed"
 	"github.com/freshet-dev/freshet/operators/exec"
+	"github.com/freshet-dev/freshet/operators/extract"
 	"github.com/freshet-dev/freshet/operators/normalize"
 	"github.com/freshet-dev/freshet/operators/parse"
 	"github.com/freshet-dev/freshet/operators/remote"
@@ -25,14 +26,16 @@ var pages = filepath.Join("..", "docs", "operators")
 
 func TestPages(t *testing.T) {
 	for _, spec := range []stream.OperatorSpec{
-		parse.Markdown(), parse.Text(), split.Markdown(), split.Text(), normalize.Text(), embed.Spec(), exec.Spec(), remote.Spec(),
+		parse.Markdown(), parse.Text(), split.Markdown(), split.Text(), normalize.Text(), embed.Spec(), extract.Spec(), exec.Spec(), remote.Spec(),
 	} {
 		t.Run(spec.Name, func(t *testing.T) { checkPart(t, spec.Name+".md", spec.Name, operatorPart(t, spec)) })
 	}
-	for _, spec := range []stream.ProviderSpec{embed.Hash(), embed.OpenAI()} {
-		t.Run("provider "+spec.Name, func(t *testing.T) {
-			checkPart(t, "embed.md", "provider "+spec.Name, spec.Doc+"\n\n"+table(spec.Settings))
-		})
+	for page, providers := range map[string][]stream.ProviderSpec{"embed.md": {embed.Hash(), embed.OpenAI()}, "extract.md": {extract.OpenAI()}} {
+		for _, spec := range providers {
+			t.Run("provider "+spec.Name, func(t *testing.T) {
+				checkPart(t, page, "provider "+spec.Name, spec.Doc+"\n\n"+table(spec.Settings))
+			})
+		}
 	}
 }
 
@@ -63,20 +66,28 @@ func checkPart(t *testing.T, file, name, want string) {
 
 func operatorPart(t *testing.T, spec stream.OperatorSpec) string {
 	t.Helper()
+	return fmt.Sprintf("%s\n\nGives: %s\n\nVersion: %d\n\n%s", spec.Doc, gives(t, spec), spec.Version, table(spec.Settings))
+}
+
+func gives(t *testing.T, spec stream.OperatorSpec) string {
+	t.Helper()
+	switch has := func(name string) bool {
+		return slices.ContainsFunc(spec.Settings, func(s stream.Setting) bool { return s.Name == name })
+	}; {
+	case has("returns"):
+		return "what `returns` declares; results are kept"
+	case has("schema"):
+		return "what `schema` describes; results are kept"
+	}
 	hash := embed.Hash()
 	out, err := spec.Output(stream.TypeString, stream.Settings{Model: &stream.Model{Name: "lexical", Provider: &hash}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := "`" + out.String() + "`"
-	declared := slices.ContainsFunc(spec.Settings, func(s stream.Setting) bool { return s.Kind == stream.SettingType })
-	switch {
-	case declared:
-		result = "what `returns` declares; results are kept"
-	case spec.Costly:
-		result += " (here of the provider hash); results are kept"
+	if spec.Costly {
+		return "`" + out.String() + "` (here of the provider hash); results are kept"
 	}
-	return fmt.Sprintf("%s\n\nGives: %s\n\nVersion: %d\n\n%s", spec.Doc, result, spec.Version, table(spec.Settings))
+	return "`" + out.String() + "`"
 }
 
 func table(settings []stream.Setting) string {

@@ -57,6 +57,16 @@ func Errorf(kind ErrorKind, op, format string, args ...any) *Error {
 	return &Error{Op: op, Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
+// Within says around an error what was being done; its class, its wait and its suspicion stay.
+func Within(op string, err error) *Error {
+	outer := &Error{Op: op, Kind: KindOf(err), Err: err}
+	var own *Error
+	if errors.As(err, &own) {
+		outer.RetryAfter, outer.Suspect = own.RetryAfter, own.Suspect
+	}
+	return outer
+}
+
 // KindOf returns the class of the first Error in err's chain; Internal when there is none.
 func KindOf(err error) ErrorKind {
 	if err == nil {

@@ -19,6 +19,9 @@ type Batcher interface{ BatchSize() int }
 // Concurrent is an Operator whose calls run at the same time up to a number of its own (≥ 1).
 type Concurrent interface{ Concurrency() int }
 
+// Instructed is an Operator that sends a text of its own along with each input, such as a prompt.
+type Instructed interface{ Told() string }
+
 // SettingKind is the type of a setting in the flow file.
 type SettingKind uint8
 
@@ -115,11 +118,12 @@ type OperatorSpec struct {
 	Costly   bool // its results are worth storing (models, HTTP, exec); others run again
 	// Output checks the input's type and settings and returns the output's type. An error says what is accepted.
 	Output func(in Type, s Settings) (Type, error)
-	// New does no I/O.
+	// New does no I/O, but for reading the files that settings name.
 	New func(s Settings) (Operator, error)
 }
 
-// ProviderSpec declares a provider of models, e.g. "openai".
+// ProviderSpec declares a provider of models, e.g. "openai". Its models give vectors (Dimensions and New), or answers (Ask);
+// what they don't give is nil.
 type ProviderSpec struct {
 	Name     string
 	Doc      string
@@ -128,6 +132,22 @@ type ProviderSpec struct {
 	Dimensions func(s Settings) (int, error)
 	// New returns an operator from strings to f32 vectors of that size. It does no I/O.
 	New func(s Settings) (Operator, error)
+	// Ask returns what answers a question about texts. It does no I/O.
+	Ask func(s Settings, q Question) (Answerer, error)
+}
+
+// Question is what a model is asked about each text.
+type Question struct {
+	Prompt string // what to do with the text
+	Schema []byte // JSON Schema of the answer, an object
+	Closed bool   // no object of the schema has a field that may be left out
+}
+
+// Answerer is a model that was told a question. It is safe for concurrent use.
+type Answerer interface {
+	Concurrent
+	// Answer returns what the model says of a text: JSON, if it keeps to the question. It makes one attempt and keeps ctx's deadline.
+	Answer(ctx context.Context, text string) ([]byte, error)
 }
 
 // Model is a checked entry of `models`.

@@ -14,7 +14,7 @@ import (
 var corpora = []string{"cocoindex-docs.ndjson.gz", "prometheus-docs.ndjson.gz"}
 
 // last returns the documents of a corpus as its last commit leaves them, by path.
-func last(t *testing.T, corpus string) map[string]string {
+func last(t testing.TB, corpus string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, c := range commits(t, corpus) {

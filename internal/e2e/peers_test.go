@@ -73,7 +73,7 @@ func newFeed(t *testing.T, corpus string) *feed {
 }
 
 // commits are those of a recorded history.
-func commits(t *testing.T, corpus string) (all []history.Commit) {
+func commits(t testing.TB, corpus string) (all []history.Commit) {
 	t.Helper()
 	path := filepath.Join("..", "..", "..", "shared", "corpus", corpus)
 	if _, err := os.Stat(path); err != nil {

@@ -333,7 +333,7 @@ targets:
 }
 
 // scaled is what an environment variable says, else what make test takes.
-func scaled(t *testing.T, name string, usual int) int {
+func scaled(t testing.TB, name string, usual int) int {
 	t.Helper()
 	text := os.Getenv(name)
 	if text == "" {

@@ -35,6 +35,7 @@ var homes = map[string][]string{
 	"github.com/goccy/go-yaml":              {"flow", "operators/internal/markdown"},
 	"github.com/yuin/goldmark":              {"operators/internal/markdown"},
 	"github.com/tiktoken-go/tokenizer":      {"operators/split"},
+	"github.com/santhosh-tekuri/jsonschema": {"operators/extract"},
 	"github.com/linkedin/goavro":            {"schemas"},
 	"github.com/tidwall/gjson":              {"schemas"},
 	"github.com/bmatcuk/doublestar":         {"sources/files", "internal/history"},
@@ -48,11 +49,10 @@ var homes = map[string][]string{
 	"golang.org/x/sys":                      above,
 	"golang.org/x/text":                     above,
 
-	"github.com/cockroachdb/datadriven":     {},
-	"github.com/santhosh-tekuri/jsonschema": {},
-	"go.uber.org/goleak":                    {},
-	"golang.org/x/tools":                    {},
-	"pgregory.net/rapid":                    {},
+	"github.com/cockroachdb/datadriven": {},
+	"go.uber.org/goleak":                {},
+	"golang.org/x/tools":                {},
+	"pgregory.net/rapid":                {},
 }
 
 // homeOf finds the line of homes that an import falls under.

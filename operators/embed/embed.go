@@ -27,8 +27,8 @@ func output(in stream.Type, s stream.Settings) (stream.Type, error) {
 	if !single.AcceptsText(in) {
 		return stream.Type{}, fmt.Errorf("embed takes a string, not %s; a formula such as string(...) makes one", in)
 	}
-	if s.Model == nil {
-		return stream.Type{}, fmt.Errorf("embed needs a model; name an entry of models")
+	if s.Model == nil || s.Model.Provider.Dimensions == nil {
+		return stream.Type{}, errors.New("embed needs a model that gives vectors; name such an entry of models")
 	}
 	dims, err := s.Model.Provider.Dimensions(s.Model.Settings)
 	if err != nil {
@@ -38,8 +38,8 @@ func output(in stream.Type, s stream.Settings) (stream.Type, error) {
 }
 
 func open(s stream.Settings) (stream.Operator, error) {
-	if s.Model == nil {
-		return nil, stream.Errorf(stream.Usage, "embed", "no model is given; name an entry of models")
+	if s.Model == nil || s.Model.Provider.New == nil {
+		return nil, stream.Errorf(stream.Usage, "embed", "no model that gives vectors is named; name such an entry of models")
 	}
 	provider, err := s.Model.Provider.New(s.Model.Settings)
 	if err != nil {
@@ -79,10 +79,10 @@ func (e embedder) Apply(ctx context.Context, inputs []stream.Value) ([]stream.Va
 	var some *stream.BatchError
 	if errors.As(err, &some) {
 		for i, err := range some.Failed {
-			failed[at[i]] = e.named(err)
+			failed[at[i]] = stream.Within(e.op, err)
 		}
 	} else if err != nil {
-		return nil, e.named(err)
+		return nil, stream.Within(e.op, err)
 	}
 	return spread(vectors, at, len(inputs)), partly(failed)
 }
@@ -101,14 +101,4 @@ func partly(failed map[int]error) error {
 		return nil
 	}
 	return &stream.BatchError{Failed: failed}
-}
-
-// named says which model failed; the class stays.
-func (e embedder) named(err error) error {
-	named := &stream.Error{Op: e.op, Kind: stream.KindOf(err), Err: err}
-	var own *stream.Error
-	if errors.As(err, &own) {
-		named.RetryAfter = own.RetryAfter
-	}
-	return named
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
+// Value makes a value of type t of what encoding/json decoded with numbers kept. what names it in errors, which don't quote it.
+func Value(x any, t stream.Type, what string) (stream.Value, error) { return convert(x, t, what) }
+
 // convert makes a value of type t of what encoding/json decoded with numbers kept. what names it in errors.
 func convert(x any, t stream.Type, what string) (stream.Value, error) {
 	if x == nil {
