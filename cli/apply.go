@@ -164,16 +164,17 @@ func (a *app) next(ctx context.Context, revision, earlier int64) (next schemas.D
 	next = schemas.Declaration{Revision: revision, Created: time.Now().UnixNano()}
 	if earlier == 0 {
 		next.Text, err = a.text()
+		next.Files = a.flow.Files()
 	} else {
 		var d schemas.Declaration
 		d, err = a.earlier(ctx, earlier)
-		next.Text = d.Text
+		next.Text, next.Files = d.Text, d.Files
 	}
 	if err != nil {
 		return next, err
 	}
 	if earlier != 0 {
-		if a.flow, err = a.loadText(schemas.Declaration{Revision: earlier, Text: next.Text}); err != nil {
+		if a.flow, err = a.loadText(schemas.Declaration{Revision: earlier, Text: next.Text, Files: next.Files}); err != nil {
 			return next, err
 		}
 	}

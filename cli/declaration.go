@@ -74,7 +74,7 @@ func (a *app) loadText(d schemas.Declaration) (*flow.Flow, error) { return a.loa
 
 func (a *app) loadUnder(d schemas.Declaration, overlay string) (*flow.Flow, error) {
 	name := filepath.Join(filepath.Dir(a.flowFile), fmt.Sprintf("%s@%d", a.flow.Name, d.Revision))
-	f, err := flow.LoadText(name, d.Text, overlay, a.registry)
+	f, err := flow.LoadText(name, d.Text, d.Files, overlay, a.registry)
 	if err != nil {
 		return nil, &unable{d.Revision, err.Error()}
 	}
@@ -150,7 +150,7 @@ func (a *app) record(ctx context.Context, before *schemas.Declaration) error {
 	if err != nil {
 		return err
 	}
-	d := schemas.Declaration{Revision: 1, Created: time.Now().UnixNano(), Body: body, Text: text}
+	d := schemas.Declaration{Revision: 1, Created: time.Now().UnixNano(), Body: body, Text: text, Files: a.flow.Files()}
 	if before != nil {
 		if d.Revision = before.Revision + 1; bytes.Equal(body, before.Body) {
 			return nil

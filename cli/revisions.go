@@ -20,6 +20,8 @@ type revised struct {
 	Changes  []string  `json:"changes"` // against the one before
 	Logic    string    `json:"logic"`   // fingerprint, as lineage has it
 	Text     string    `json:"text"`
+
+	Files map[string]string `json:"files,omitempty"` // contents by path, of those that the text names and that belong to its logic
 }
 
 // newRevisions is `freshet revisions`.
@@ -79,6 +81,12 @@ func (a *app) listRevisions(ctx context.Context, out io.Writer, asJSON bool) err
 			return err
 		}
 		r := revised{Revision: d.Revision, Created: time.Unix(0, d.Created).UTC(), Changes: []string{}, Logic: now.Logic, Text: string(d.Text)}
+		for path, contents := range d.Files {
+			if r.Files == nil {
+				r.Files = map[string]string{}
+			}
+			r.Files[path] = string(contents)
+		}
 		if i > 0 {
 			r.Changes = changesOf(now, was)
 		}

@@ -22,7 +22,12 @@ type Flow struct {
 	Warnings []Fault  // what is allowed, but probably not meant
 	Program  *Program
 	declared *tree
+	files    map[string][]byte
 }
+
+// Files are the contents of the files that the flow names and that belong to its logic, such as prompts, by path as it is written. They are
+// not to be changed.
+func (f *Flow) Files() map[string][]byte { return f.files }
 
 // Kafka is what the flow file says of the brokers.
 type Kafka struct {
@@ -65,7 +70,8 @@ type checker struct {
 	*faultList
 	warnings faultList
 	registry *Registry
-	dir      string // of the flow file, for paths in settings
+	dir      string            // of the flow file, for paths in settings
+	files    map[string][]byte // that are not to be read, by path as it is written
 	flow     *Flow
 
 	names   map[string]*name
@@ -86,7 +92,7 @@ func Load(path, overlay string, r *Registry) (*Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	return LoadText(path, src, overlay, r)
+	return LoadText(path, src, nil, overlay, r)
 }
 
 // readOverlay reads an overlay; nothing for "".
@@ -107,25 +113,28 @@ func readFile(path string) ([]byte, error) {
 
 // Parse checks a flow from memory. name stands for the file's path in faults and for finding paths in settings. Faults are
 // a *Faults.
-func Parse(name string, src []byte, r *Registry) (*Flow, error) { return check(name, src, "", nil, r) }
+func Parse(name string, src []byte, r *Registry) (*Flow, error) {
+	return check(name, src, nil, "", nil, r)
+}
 
-// LoadText checks a flow from memory, and merges an overlay's file into it when overlay isn't "". Name and faults are as Parse and
-// Load have them.
-func LoadText(name string, src []byte, overlay string, r *Registry) (*Flow, error) {
+// LoadText checks a flow from memory, and merges an overlay's file into it when overlay isn't "". files are Files of the flow as it was;
+// what it names besides is read. Name and faults are as Parse and Load have them.
+func LoadText(name string, src []byte, files map[string][]byte, overlay string, r *Registry) (*Flow, error) {
 	over, err := readOverlay(overlay)
 	if err != nil {
 		return nil, err
 	}
-	return check(name, src, overlay, over, r)
+	return check(name, src, files, overlay, over, r)
 }
 
-func check(path string, src []byte, overlay string, over []byte, r *Registry) (*Flow, error) {
+func check(path string, src []byte, files map[string][]byte, overlay string, over []byte, r *Registry) (*Flow, error) {
 	c := newChecker(filepath.Dir(path), r)
+	c.files = files
 	return c.check(readTree(path, src, c.faultList), overlay, over)
 }
 
 func newChecker(dir string, r *Registry) *checker {
-	c := &checker{faultList: &faultList{}, registry: r, dir: dir, flow: &Flow{},
+	c := &checker{faultList: &faultList{}, registry: r, dir: dir, flow: &Flow{files: map[string][]byte{}},
 		names: map[string]*name{}, models: map[string]*modelEntry{}, root: &scope{}}
 	c.scopes = []*scope{c.root}
 	return c

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"os"
 	"slices"
 
 	"github.com/freshet-dev/freshet/flow/formula"
@@ -24,7 +23,7 @@ func outputSettings(specs []stream.Setting, s stream.Settings) (stream.Value, er
 		case !spec.Output:
 			continue
 		case spec.Kind == stream.SettingPath && v.Str() != "":
-			contents, err := os.ReadFile(settingPath(s.Dir, v.Str()))
+			contents, err := s.File(spec.Name)
 			if err != nil {
 				return stream.Value{}, err
 			}

@@ -85,11 +85,11 @@ func (c *checker) settingValue(t *tree, what string, spec *stream.Setting, s *st
 		return c.secrets(t, what)
 	}
 	text, ok := c.text(t, what)
-	return stream.StringOf(text), ok && c.checkText(t, what, spec.Kind, s)
+	return stream.StringOf(text), ok && c.checkText(t, what, spec, s)
 }
 
-func (c *checker) checkText(t *tree, what string, kind stream.SettingKind, s *stream.Settings) bool {
-	switch kind {
+func (c *checker) checkText(t *tree, what string, spec *stream.Setting, s *stream.Settings) bool {
+	switch spec.Kind {
 	case stream.SettingSecret:
 		return c.secret(t, what)
 	case stream.SettingURL:
@@ -97,7 +97,7 @@ func (c *checker) checkText(t *tree, what string, kind stream.SettingKind, s *st
 	case stream.SettingModel:
 		return c.modelRef(t, what, s)
 	case stream.SettingPath:
-		return c.path(t, what)
+		return c.path(t, what, spec, s)
 	}
 	return true
 }
@@ -175,12 +175,35 @@ func (c *checker) modelRef(t *tree, what string, s *stream.Settings) bool {
 	return m.model != nil
 }
 
-func (c *checker) path(t *tree, what string) bool {
-	if _, err := os.ReadFile(settingPath(c.dir, t.text)); err != nil {
-		c.add(t.at, "paths are relative to the flow file", "%s: %v", what, err)
-		return false
+// mostFiles bounds the bytes of files that a flow's logic takes in, since a revision is one record.
+const mostFiles = 512 << 10
+
+// path reads the file that a setting names. The contents of one that belongs to the logic are the flow's from here on, whatever becomes
+// of the file; those of a recorded flow are recorded.
+func (c *checker) path(t *tree, what string, spec *stream.Setting, s *stream.Settings) bool {
+	contents, recorded := c.files[t.text]
+	if !recorded || !spec.Output {
+		var err error
+		if contents, err = os.ReadFile(settingPath(c.dir, t.text)); err != nil {
+			c.add(t.at, "paths are relative to the flow file", "%s: %v", what, err)
+			return false
+		}
 	}
-	return true
+	if !spec.Output {
+		return true
+	}
+	if s.Files == nil {
+		s.Files = map[string][]byte{}
+	}
+	s.Files[t.text], c.flow.files[t.text] = contents, contents
+	total := 0
+	for _, f := range c.flow.files {
+		total += len(f)
+	}
+	if total > mostFiles {
+		c.add(t.at, "", "%s: with it, the files that belong to the flow have %d bytes; at most %d are allowed", what, total, mostFiles)
+	}
+	return total <= mostFiles
 }
 
 func settingPath(dir, path string) string {

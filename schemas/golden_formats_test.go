@@ -23,7 +23,7 @@ var formats = map[string][]string{
 	"EncodeProgress":    {"progress.cbor", "progress-declared.cbor"},
 	"EncodeCommit":      {"commit.txt"},
 	"EncodeGeneration":  {"generation.cbor"},
-	"EncodeDeclaration": {"declaration.cbor", "declaration-text.cbor", "declaration-editions.cbor"},
+	"EncodeDeclaration": {"declaration.cbor", "declaration-text.cbor", "declaration-editions.cbor", "declaration-files.cbor"},
 	"EncodeBackfill":    {"backfill.cbor"},
 	"EncodeTopics":      {"topics.cbor"},
 	"EncodeMark":        {"mark.txt"},

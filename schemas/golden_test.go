@@ -104,6 +104,12 @@ func TestGoldenMeta(t *testing.T) {
 	if got, err := schemas.DecodeMeta(&present); err != nil || !reflect.DeepEqual(got, schemas.Meta{Declaration: &declaration}) {
 		t.Errorf("%+v %v", got, err)
 	}
+	declaration.Files = map[string][]byte{"facts.txt": []byte("List them."), "a/b.json": []byte("{}")}
+	present = ok(schemas.EncodeDeclaration(declaration))[1]
+	present.Value = golden(t, "declaration-files.cbor", present.Value)
+	if got, err := schemas.DecodeMeta(&present); err != nil || !reflect.DeepEqual(got, schemas.Meta{Declaration: &declaration}) {
+		t.Errorf("%+v %v", got, err)
+	}
 	backfill := schemas.Backfill{Paused: true, Rate: 2.5}
 	r = ok(schemas.EncodeBackfill(backfill))
 	r.Value = golden(t, "backfill.cbor", r.Value)

@@ -21,8 +21,9 @@ const pastKey = "declaration/"
 
 const (
 	metaFormat = 1
-	// rolledFormat is that of a declaration with editions, which builds that don't know them can't run.
+	// rolledFormat is that of a declaration with editions, and filedFormat of one with files, which builds that don't know them can't run.
 	rolledFormat = 2
+	filedFormat  = 3
 )
 
 // Generation is the record of a flow's present generation.
@@ -41,6 +42,8 @@ type Declaration struct {
 	Body     []byte           // what it comes to, in a form that package flow knows
 	Text     []byte           // the flow file, without an overlay; nil in records of versions that did not keep it
 	Editions []stream.Edition // of the tables that roll out blue-green
+	// Files are the contents of those that the text names and that belong to its logic, such as prompts, by path as it is written.
+	Files map[string][]byte
 }
 
 // Backfill is the record of how fast documents that a revision changed are to be evaluated again. None: as fast as it goes.
@@ -87,7 +90,8 @@ type declarationWire struct {
 	Body     []byte `cbor:"3,keyasint"`
 	Text     []byte `cbor:"4,keyasint,omitempty"`
 
-	Editions []editionWire `cbor:"5,keyasint,omitempty"`
+	Editions []editionWire     `cbor:"5,keyasint,omitempty"`
+	Files    map[string][]byte `cbor:"6,keyasint,omitempty"`
 }
 
 type editionWire struct {
@@ -124,6 +128,9 @@ func EncodeDeclaration(d Declaration) ([]stream.Record, error) {
 	wire := declarationWire{Format: metaFormat, Revision: d.Revision, Created: d.Created, Body: d.Body, Text: d.Text}
 	for _, e := range d.Editions {
 		wire.Format, wire.Editions = rolledFormat, append(wire.Editions, editionWire(e))
+	}
+	if len(d.Files) > 0 {
+		wire.Format, wire.Files = filedFormat, d.Files
 	}
 	past, err := metaRecord(pastKey+strconv.FormatInt(d.Revision, 10), wire)
 	if err != nil {
@@ -169,10 +176,10 @@ func DecodeMeta(r *stream.Record) (Meta, error) {
 		return Meta{Generation: &Generation{w.Generation, w.Created, w.ResetEnds, w.IntakeEnds}}, nil
 	case key == DeclarationKey, past:
 		var w declarationWire
-		if err := decodeFormat(r.Value, &w, op, rolledFormat); err != nil {
+		if err := decodeFormat(r.Value, &w, op, filedFormat); err != nil {
 			return Meta{}, err
 		}
-		d := &Declaration{Revision: w.Revision, Created: w.Created, Body: w.Body, Text: w.Text}
+		d := &Declaration{Revision: w.Revision, Created: w.Created, Body: w.Body, Text: w.Text, Files: w.Files}
 		for _, e := range w.Editions {
 			d.Editions = append(d.Editions, stream.Edition(e))
 		}

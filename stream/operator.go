@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 )
 
@@ -63,6 +64,8 @@ type Settings struct {
 	Types  map[string]Type // by setting name, those of kind SettingType
 	Model  *Model          // with a SettingModel
 	Dir    string          // directory of the flow file, for SettingPath
+	// Files are contents of files by their path as it is written: of those that belong to the logic. Others are read.
+	Files map[string][]byte
 	Log    *slog.Logger    // of the process; nil: none
 }
 
@@ -76,6 +79,14 @@ func (s Settings) Path(name string) string {
 		return path
 	}
 	return filepath.Join(s.Dir, path)
+}
+
+// File returns the contents of a path setting that belongs to the logic.
+func (s Settings) File(name string) ([]byte, error) {
+	if contents, ok := s.Files[s.String(name)]; ok {
+		return contents, nil
+	}
+	return os.ReadFile(s.Path(name))
 }
 
 // Int returns an int setting, 0 when absent.
@@ -118,7 +129,7 @@ type OperatorSpec struct {
 	Costly   bool // its results are worth storing (models, HTTP, exec); others run again
 	// Output checks the input's type and settings and returns the output's type. An error says what is accepted.
 	Output func(in Type, s Settings) (Type, error)
-	// New does no I/O, but for reading the files that settings name.
+	// New does no I/O, but for reading files that settings name.
 	New func(s Settings) (Operator, error)
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/freshet-dev/freshet/internal/testenv"
 )
 
 // factsFlow asks a model about each chunk. Its prompt and its schema lie among the documents, which are of another name.
@@ -80,6 +82,43 @@ func TestChangedPrompt(t *testing.T) {
 				t.Errorf("nothing changed: %+v", r)
 			}
 		})
+	}
+}
+
+// TestRecordedPrompt: a revision has its prompt with it. Who runs it needs no file that fits: a prompt that was not applied is not used, and an
+// earlier revision that is applied again finds its answers though the file says something else.
+func TestRecordedPrompt(t *testing.T) {
+	broker, m := testenv.SharedKafka(t), newModelServer(t)
+	p := newProject(t, strings.NewReplacer("flow: facts\nkafka: {", fmt.Sprintf("flow: %s\nkafka: { brokers: [%q],", strings.ReplaceAll(testenv.Name(t), "_", "-"), broker.Addr()),
+		"STUB", fmt.Sprintf("%q", m.URL)).Replace(factsFlow)).pages()
+	p.write("docs/facts.txt", "thing is what each word is.")
+	p.write("docs/facts.json", factsSchema)
+	p.runOnce()
+	first := p.rows("chunks")
+	asked := len(m.asked())
+
+	p.write("docs/facts.txt", "person is what each word is.")
+	if r := p.runOnce(); r.Documents != 0 || len(m.asked()) != 0 {
+		t.Errorf("a prompt that was not applied: %+v", r)
+	}
+	p.command("apply", "--yes").exits(0)
+	p.write("docs/facts.txt", "place is what each word is.") // another file than was applied
+	p.runOnce()
+	if n := len(m.asked()); n != asked {
+		t.Errorf("the model was asked %d times about another prompt, want %d", n, asked)
+	}
+	if second := p.rows("chunks"); slices.Equal(first, second) || !strings.Contains(strings.Join(second, "\n"), "person") {
+		t.Errorf("the rows are %v", second)
+	}
+	p.command("apply", "--revision", "1", "--yes").exits(0)
+	p.runOnce()
+	same(t, "chunks", p.rows("chunks"), first)
+	if n := len(m.asked()); n != 0 {
+		t.Errorf("the model was asked %d times about the first prompt again", n)
+	}
+	c := p.command("revisions", "--json")
+	if c.exits(0); strings.Count(c.stdout.String(), `"docs/facts.txt":"thing is what each word is."`) != 2 {
+		t.Errorf("revisions: %s", c.stdout.String())
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/freshet-dev/freshet/operators/internal/single"
 	"github.com/freshet-dev/freshet/stream"
@@ -38,7 +37,7 @@ func output(in stream.Type, s stream.Settings) (stream.Type, error) {
 	if s.Model == nil || s.Model.Provider.Ask == nil {
 		return stream.Type{}, errors.New("extract needs a model that answers; name an entry of models of the provider openai.chat")
 	}
-	form, err := readForm(s.Path("schema"))
+	form, err := readForm(s)
 	if err != nil {
 		return stream.Type{}, err
 	}
@@ -49,11 +48,11 @@ func open(s stream.Settings) (stream.Operator, error) {
 	if s.Model == nil || s.Model.Provider.Ask == nil {
 		return nil, stream.Errorf(stream.Usage, "extract", "no model that answers is given; name an entry of models of the provider openai.chat")
 	}
-	form, err := readForm(s.Path("schema"))
+	form, err := readForm(s)
 	if err != nil {
 		return nil, stream.Errorf(stream.Usage, "extract", "%w", err)
 	}
-	prompt, err := os.ReadFile(s.Path("prompt"))
+	prompt, err := s.File("prompt")
 	if err != nil {
 		return nil, stream.Errorf(stream.Usage, "read the prompt", "%w", err)
 	}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -22,15 +20,15 @@ type form struct {
 	closed bool // no object has a field that may be left out
 }
 
-// readForm reads a JSON Schema file. Errors name the file and the place in it.
-func readForm(path string) (form, error) {
-	text, err := os.ReadFile(path)
+// readForm reads the JSON Schema that settings name. Errors name the file and the place in it.
+func readForm(s stream.Settings) (form, error) {
+	text, err := s.File("schema")
 	if err != nil {
 		return form{}, fmt.Errorf("read the schema: %w", err)
 	}
 	f, err := newForm(text)
 	if err != nil {
-		return form{}, fmt.Errorf("schema %s: %w", filepath.Base(path), err)
+		return form{}, fmt.Errorf("schema %s: %w", s.String("schema"), err)
 	}
 	return f, nil
 }
