@@ -3,8 +3,8 @@
 // whole output of a test that failed; all output is in the file that -log names.
 //
 // Packages whose tests start real components run one after the other, so that two brokers don't compete for a small
-// machine; targets, whose servers wait much, and the other packages run two at a time. The simulation, whose time is virtual, takes
-// the processors while the real components wait.
+// machine; targets, whose servers wait much, and the other packages run two at a time. The simulation, whose time is virtual, and after
+// it the mutants take the processors while the real components wait.
 package main
 
 import (
@@ -18,7 +18,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // testenv is what the tests with real components import; sinks are the targets; mutants runs tests on changed code.
@@ -35,7 +36,7 @@ type suite struct {
 	flags    []string
 	args     []string // for the tests themselves
 	env      []string // beside this process's
-	beside   bool     // beside the suites that follow, at the lowest priority
+	beside   bool     // beside those that are not, at the lowest priority
 }
 
 func main() {
@@ -74,28 +75,31 @@ func runAll(ctx context.Context, log string, out io.Writer) (ok bool, err error)
 	return total.failed == 0 && !total.broken, err
 }
 
-// runSuites runs one suite after the other, and some beside those that follow.
+// runSuites runs the first suite, and then the others: one after the other, and beside them those that are to run beside, in their order.
 func runSuites(ctx context.Context, suites []suite, total *report) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var group sync.WaitGroup
-	defer group.Wait()
-	defer cancel()
-	besides := make(chan error, len(suites))
-	for _, s := range suites {
+	if err := run(ctx, suites[0], total); err != nil {
+		return err
+	}
+	var lanes [2][]suite
+	for _, s := range suites[1:] {
+		lane := 0
 		if s.beside {
-			group.Go(func() { besides <- run(ctx, s, total) })
-		} else if err := run(ctx, s, total); err != nil {
-			return err
+			lane = 1
 		}
+		lanes[lane] = append(lanes[lane], s)
 	}
-	group.Wait()
-	close(besides)
-	for err := range besides {
-		if err != nil {
-			return err
-		}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, lane := range lanes {
+		group.Go(func() error {
+			for _, s := range lane {
+				if err := run(ctx, s, total); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // findSuites divides the module's packages that have tests.
@@ -109,8 +113,8 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	cheap := suite{name: "without services", flags: []string{"-p=2", "-timeout=10m"}}
 	real := suite{name: "real components", flags: []string{"-p=1", "-timeout=45m", "-count=1"}}
 	targets := suite{name: "targets", flags: []string{"-p=2", "-timeout=30m", "-count=1"}}
-	// Most mutants start a component and wait for it. What kills them has passed by then, or the run has failed anyway.
-	gate := suite{name: "mutants", flags: []string{"-timeout=20m", "-count=1", "-parallel=4"}, args: []string{"-passed"}}
+	// Most mutants start a component and wait for it. What kills them passes in this run as well, or the run fails anyway.
+	gate := suite{name: "mutants", flags: []string{"-timeout=45m", "-count=1", "-parallel=4"}, args: []string{"-passed"}, beside: true}
 	for line := range strings.Lines(string(out)) {
 		binary, deps, _ := strings.Cut(strings.TrimSpace(line), " ")
 		path, isTest := strings.CutSuffix(binary, ".test")
