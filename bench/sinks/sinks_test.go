@@ -37,6 +37,10 @@ var targets = []struct {
 	{"topic", false, topicContest},
 	{"opensearch", false, openSearchContest},
 	{"neo4j", false, neo4jContest},
+	{"lancedb", false, lanceContest},
+	{"snowflake", false, snowflakeContest},
+	{"feast", false, feastContest},
+	{"webhook", false, webhookContest},
 }
 
 // contest is a target: its sink, and bare clients.
