@@ -34,6 +34,30 @@ func (e explained) printRow(out io.Writer) {
 	for _, name := range sortedKeys(e.Row.Columns) {
 		fmt.Fprintf(out, "  column     %s = %s\n", name, brief(e.Row.Columns[name].Value))
 	}
+	if e.Row.Before != nil {
+		printBefore(out, *e.Row.Before, *e.Row)
+	}
+}
+
+// printBefore tells what a row was before its last record, where it differs: columns, and what had computed them.
+func printBefore(out io.Writer, was, is control.RowRecord) {
+	if was.Deleted {
+		fmt.Fprintf(out, "  before     deleted by version %s\n", was.Version)
+		return
+	}
+	l := was.Lineage
+	fmt.Fprintf(out, "  before     version %s, written of %s, revision %s\n", was.Version,
+		positionText(control.Position{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, Source: l.Position, Time: l.Time}), l.Revision)
+	for _, n := range l.Nodes {
+		if now := writtenBy(&is, n.Node); now == nil || *now != n {
+			fmt.Fprintf(out, "    node     %s by %s\n", n.Node, operatorText(n))
+		}
+	}
+	for _, name := range sortedKeys(was.Columns) {
+		if now, there := is.Columns[name]; !there || !now.Value.Equal(was.Columns[name].Value) {
+			fmt.Fprintf(out, "    column   %s = %s\n", name, brief(was.Columns[name].Value))
+		}
+	}
 }
 
 func (e explained) printSource(out io.Writer) {

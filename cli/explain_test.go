@@ -53,12 +53,20 @@ func TestExplainedIsPrinted(t *testing.T) {
 			{NodeLineage: now, Element: "chunk", Ran: true, Input: control.Value{Value: stream.StringOf("x")}, Missing: []string{"output"}},
 			{NodeLineage: stream.NodeLineage{Node: "said", Operator: "expr", Version: 1}}}},
 		Targets: []explainedTarget{{Target: "local", State: heldBehind, Version: "1.3", Next: &next}, {Target: "away", State: heldUnread, Error: "it is away"}}}
+	older := was
+	older.Model = "oldest"
+	value := func(text string) map[string]control.Value {
+		return map[string]control.Value{"title": {Value: stream.StringOf(text)}, "same": {Value: stream.IntOf(1)}}
+	}
+	e.Row.Columns = value("Salt")
+	e.Row.Before = &control.RowRecord{Version: "1.4", Columns: value("Sand"), Lineage: &schemas.Lineage{Topic: "t", Offset: 3, Revision: "abb", Nodes: []stream.NodeLineage{older}}}
 	var out bytes.Buffer
 	e.print(&out)
 	for _, want := range []string{"written of t/0@0\n", "revision   abc\n", "has not evaluated this input yet", "this input does not give the row",
 		"node vector (embed, version 2, model new), for the chunk; when the row was written: embed, version 1, model old\n  in         x\n  out        not kept\n",
 		"node said (expr, version 1): not run\n", "target local: behind, holds version 1.3; it has applied the partition up to offset 5\n",
-		"target away: unread: it is away\n"} {
+		"target away: unread: it is away\n", "  column     title = Salt\n  before     version 1.4, written of t/0@3, revision abb\n" +
+			"    node     vector by embed, version 1, model oldest\n    column   title = Sand\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

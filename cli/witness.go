@@ -7,6 +7,7 @@ import (
 	"github.com/freshet-dev/freshet/control"
 	"github.com/freshet-dev/freshet/flow"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
 // witness is a process that is asked about a row; ErrNotHere says that another one may know.
@@ -57,19 +58,28 @@ func (h here) Row(ctx context.Context, id stream.RowID, partition int32) (r cont
 		if t.Name != id.Table {
 			continue
 		}
-		w, at, found, err := h.cluster.LastRow(ctx, h.topics, t, id, partition)
-		switch {
-		case err != nil:
-			return r, err
-		case !found:
-			return r, control.ErrNotHere
+		last, before, err := h.cluster.LastRow(ctx, h.topics, t, id, partition)
+		if err == nil && last == nil {
+			err = control.ErrNotHere
 		}
-		if r, err = control.RowRecordOf(t, w, at); err == nil && !r.Deleted {
-			r.LeftOut, err = h.leftOut(w)
+		if err != nil {
+			return r, err
+		}
+		if r, err = h.record(t, last); err == nil && before != nil {
+			var was control.RowRecord
+			was, err = h.record(t, before)
+			r.Before = &was
 		}
 		return r, err
 	}
 	return r, usagef("flow %s has no table %q", h.flow.Name, id.Table)
+}
+
+func (h here) record(t stream.Table, w *kafka.PlacedRow) (r control.RowRecord, err error) {
+	if r, err = control.RowRecordOf(t, w.RowWrite, w.Partition); err == nil && !r.Deleted {
+		r.LeftOut, err = h.leftOut(w.RowWrite)
+	}
+	return r, err
 }
 
 // leftOut names the targets that keep the row's table, and leave this row out.

@@ -58,6 +58,7 @@ type RowRecord struct {
 	Columns   map[string]Value `json:"columns,omitempty"`
 	Lineage   *schemas.Lineage `json:"lineage,omitempty"` // as of its last write
 	LeftOut   []string         `json:"left_out"`          // targets that keep the table, and leave out this row by their `where`
+	Before    *RowRecord       `json:"before,omitempty"`  // the row's record before this one; absent: there is none, or none that compaction left
 }
 
 // HeldQuery asks for a row of a target, or without a document for all that have a key.

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"database/sql"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +112,7 @@ func TestRecordedPrompt(t *testing.T) {
 	if second := p.rows("chunks"); slices.Equal(first, second) || !strings.Contains(strings.Join(second, "\n"), "person") {
 		t.Errorf("the rows are %v", second)
 	}
+	p.explainsBoth()
 	p.command("apply", "--revision", "1", "--yes").exits(0)
 	p.runOnce()
 	same(t, "chunks", p.rows("chunks"), first)
@@ -119,6 +122,26 @@ func TestRecordedPrompt(t *testing.T) {
 	c := p.command("revisions", "--json")
 	if c.exits(0); strings.Count(c.stdout.String(), `"docs/facts.txt":"thing is what each word is."`) != 2 {
 		t.Errorf("revisions: %s", c.stdout.String())
+	}
+}
+
+// explainsBoth demands that explain tells a row as it is and as it was before its prompt changed.
+func (p *project) explainsBoth() {
+	p.t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(p.dir, "out.db"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer db.Close()
+	var key string
+	if err := db.QueryRowContext(p.t.Context(), "select min(_key) from chunks where _document = 'page/lakes.md'").Scan(&key); err != nil {
+		p.t.Fatal(err)
+	}
+	c := p.command("explain", "local", "page/lakes.md", key)
+	c.exits(0)
+	is, was, told := strings.Cut(c.stdout.String(), "  before     version ")
+	if !told || !strings.Contains(is, "person") || !strings.Contains(was, "    column   kinds = [\"thing\"") || strings.Contains(was, "    column   text") {
+		p.t.Errorf("explain says\n%s", c.stdout.String())
 	}
 }
 

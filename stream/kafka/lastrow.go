@@ -11,9 +11,15 @@ import (
 	"github.com/freshet-dev/freshet/stream"
 )
 
-// LastRow reads the last record of a row of the table from a partition of the rows topic, of all partitions when it is -1, and
-// returns the partition that has it. It reads all that lies there: no index tells where a row is.
-func (c Cluster) LastRow(ctx context.Context, t Topics, table stream.Table, id stream.RowID, partition int32) (w stream.RowWrite, at int32, found bool, err error) {
+// PlacedRow is a record of the rows topic and the partition that has it.
+type PlacedRow struct {
+	stream.RowWrite
+	Partition int32
+}
+
+// LastRow reads the last record of a row of the table from a partition of the rows topic, of all partitions when it is -1, and the
+// one before it that compaction has left; nil: there is none. It reads all that lies there: no index tells where a row is.
+func (c Cluster) LastRow(ctx context.Context, t Topics, table stream.Table, id stream.RowID, partition int32) (last, before *PlacedRow, err error) {
 	from := Ends{}
 	for p := range t.Partitions {
 		if partition >= 0 && p != partition {
@@ -31,10 +37,10 @@ func (c Cluster) LastRow(ctx context.Context, t Topics, table stream.Table, id s
 			return unreadable(r, err)
 		}
 		row.Version = stream.Version{Generation: t.Generation.Generation, Offset: r.Offset}
-		w, at, found = row, r.Partition, true
+		last, before = &PlacedRow{row, r.Partition}, last
 		return nil
 	})
-	return w, at, found, err
+	return last, before, err
 }
 
 // RowRecords calls each for every committed row record of documents, given with their partitions, deletes included: in the order of the
