@@ -247,7 +247,7 @@ func (p *Processor) poll(ctx context.Context) ([]*stream.Record, error) {
 	switch {
 	case behind > 0:
 		within = gather
-	case p.backlog() && p.pacer.pace().Rate > 0:
+	case p.applying == nil && p.backlog() && p.pacer.pace().Rate > 0:
 		within = atATime
 	}
 	ctx, release := untilWoken(ctx, within, p.wake, p.c.Evaluator.Urgent())
