@@ -163,21 +163,20 @@ func (a *app) apply(ctx context.Context, ch change) (done applied, err error) {
 func (a *app) next(ctx context.Context, revision, earlier int64) (next schemas.Declaration, err error) {
 	next = schemas.Declaration{Revision: revision, Created: time.Now().UnixNano()}
 	if earlier == 0 {
-		next.Text, err = a.text()
-		next.Files = a.flow.Files()
-	} else {
-		var d schemas.Declaration
-		d, err = a.earlier(ctx, earlier)
-		next.Text, next.Files = d.Text, d.Files
-	}
-	if err != nil {
-		return next, err
-	}
-	if earlier != 0 {
-		if a.flow, err = a.loadText(schemas.Declaration{Revision: earlier, Text: next.Text, Files: next.Files}); err != nil {
+		if next.Text, err = a.text(); err != nil {
 			return next, err
 		}
+	} else {
+		d, err := a.earlier(ctx, earlier)
+		if err != nil {
+			return next, err
+		}
+		if a.flow, err = a.loadText(d); err != nil {
+			return next, err
+		}
+		next.Text = d.Text
 	}
+	next.Files = a.flow.Files()
 	next.Body, err = json.Marshal(a.flow.Declaration())
 	return next, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/freshet-dev/freshet/control"
+	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
 )
 
@@ -27,10 +28,9 @@ func (e explained) printRow(out io.Writer) {
 		fmt.Fprintf(out, "  deleted    by version %s, in partition %d\n", e.Row.Version, e.Row.Partition)
 		return
 	}
-	l := e.Row.Lineage
 	fmt.Fprintf(out, "  version    %s, in partition %d\n", e.Row.Version, e.Row.Partition)
-	fmt.Fprintf(out, "  written of %s\n", positionText(control.Position{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, Source: l.Position, Time: l.Time}))
-	fmt.Fprintf(out, "  revision   %s\n", l.Revision)
+	fmt.Fprintf(out, "  written of %s\n", writtenOf(e.Row.Lineage))
+	fmt.Fprintf(out, "  revision   %s\n", e.Row.Lineage.Revision)
 	for _, name := range sortedKeys(e.Row.Columns) {
 		fmt.Fprintf(out, "  column     %s = %s\n", name, brief(e.Row.Columns[name].Value))
 	}
@@ -45,10 +45,8 @@ func printBefore(out io.Writer, was, is control.RowRecord) {
 		fmt.Fprintf(out, "  before     deleted by version %s\n", was.Version)
 		return
 	}
-	l := was.Lineage
-	fmt.Fprintf(out, "  before     version %s, written of %s, revision %s\n", was.Version,
-		positionText(control.Position{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, Source: l.Position, Time: l.Time}), l.Revision)
-	for _, n := range l.Nodes {
+	fmt.Fprintf(out, "  before     version %s, written of %s, revision %s\n", was.Version, writtenOf(was.Lineage), was.Lineage.Revision)
+	for _, n := range was.Lineage.Nodes {
 		if now := writtenBy(&is, n.Node); now == nil || *now != n {
 			fmt.Fprintf(out, "    node     %s by %s\n", n.Node, operatorText(n))
 		}
@@ -58,6 +56,11 @@ func printBefore(out io.Writer, was, is control.RowRecord) {
 			fmt.Fprintf(out, "    column   %s = %s\n", name, brief(was.Columns[name].Value))
 		}
 	}
+}
+
+// writtenOf is the source record that a row was written of.
+func writtenOf(l *schemas.Lineage) string {
+	return positionText(control.Position{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, Source: l.Position, Time: l.Time})
 }
 
 func (e explained) printSource(out io.Writer) {

@@ -185,19 +185,19 @@ func plannedNodes(f engine.Forecast) map[string]plannedNode {
 
 // tokens returns what measures a model's input, and what is sent along with it; what is no text has none.
 func tokens() engine.Measure {
-	along := map[string]int{} // by text
+	along := map[*stream.Node]int{}
 	return func(n *stream.Node, in stream.Value) (int64, error) {
 		own, err := split.Tokens(in.Str())
 		i, instructed := n.Operator.(stream.Instructed)
 		if err != nil || !instructed {
 			return int64(own), err
 		}
-		more, known := along[i.Told()]
+		more, known := along[n]
 		if !known {
 			if more, err = split.Tokens(i.Told()); err != nil {
 				return 0, err
 			}
-			along[i.Told()] = more
+			along[n] = more
 		}
 		return int64(own + more), nil
 	}

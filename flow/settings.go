@@ -4,7 +4,6 @@ import (
 	"math"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ import (
 // The result is false after a fault, also one of a model that the settings name.
 func (c *checker) settings(t *tree, what string, specs []stream.Setting, later map[string]string, besides ...string) (stream.Settings, bool) {
 	before, whole := len(c.list), true
-	s := stream.Settings{Dir: c.dir, Log: c.registry.Log}
+	s := stream.Settings{Dir: c.dir, Files: c.flow.files, Log: c.registry.Log}
 	names := slices.Clone(besides)
 	var values []stream.Entry
 	for i := range specs {
@@ -97,7 +96,7 @@ func (c *checker) checkText(t *tree, what string, spec *stream.Setting, s *strea
 	case stream.SettingModel:
 		return c.modelRef(t, what, s)
 	case stream.SettingPath:
-		return c.path(t, what, spec, s)
+		return c.path(t, what, spec)
 	}
 	return true
 }
@@ -180,11 +179,11 @@ const mostFiles = 512 << 10
 
 // path reads the file that a setting names. The contents of one that belongs to the logic are the flow's from here on, whatever becomes
 // of the file; those of a recorded flow are recorded.
-func (c *checker) path(t *tree, what string, spec *stream.Setting, s *stream.Settings) bool {
+func (c *checker) path(t *tree, what string, spec *stream.Setting) bool {
 	contents, recorded := c.files[t.text]
 	if !recorded || !spec.Output {
 		var err error
-		if contents, err = os.ReadFile(settingPath(c.dir, t.text)); err != nil {
+		if contents, err = os.ReadFile(stream.PathIn(c.dir, t.text)); err != nil {
 			c.add(t.at, "paths are relative to the flow file", "%s: %v", what, err)
 			return false
 		}
@@ -192,10 +191,7 @@ func (c *checker) path(t *tree, what string, spec *stream.Setting, s *stream.Set
 	if !spec.Output {
 		return true
 	}
-	if s.Files == nil {
-		s.Files = map[string][]byte{}
-	}
-	s.Files[t.text], c.flow.files[t.text] = contents, contents
+	c.flow.files[t.text] = contents
 	total := 0
 	for _, f := range c.flow.files {
 		total += len(f)
@@ -204,11 +200,4 @@ func (c *checker) path(t *tree, what string, spec *stream.Setting, s *stream.Set
 		c.add(t.at, "", "%s: with it, the files that belong to the flow have %d bytes; at most %d are allowed", what, total, mostFiles)
 	}
 	return total <= mostFiles
-}
-
-func settingPath(dir, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(dir, path)
 }

@@ -64,21 +64,23 @@ type Settings struct {
 	Types  map[string]Type // by setting name, those of kind SettingType
 	Model  *Model          // with a SettingModel
 	Dir    string          // directory of the flow file, for SettingPath
-	// Files are contents of files by their path as it is written: of those that belong to the logic. Others are read.
+	// Files are contents of files by their path as it is written: of those that belong to the flow's logic. Others are read.
 	Files map[string][]byte
-	Log    *slog.Logger    // of the process; nil: none
+	Log   *slog.Logger // of the process; nil: none
 }
 
 // String returns a string setting, "" when absent.
 func (s Settings) String(name string) string { return s.Values.Field(name).Str() }
 
 // Path returns a path setting, which is relative to the folder of the flow file; "" when absent.
-func (s Settings) Path(name string) string {
-	path := s.String(name)
+func (s Settings) Path(name string) string { return PathIn(s.Dir, s.String(name)) }
+
+// PathIn is a path that is relative to a folder, unless it is absolute or "".
+func PathIn(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
 	}
-	return filepath.Join(s.Dir, path)
+	return filepath.Join(dir, path)
 }
 
 // File returns the contents of a path setting that belongs to the logic.

@@ -58,9 +58,8 @@ func newOpenAI(s stream.Settings) (stream.Operator, error) {
 		return nil, stream.Errorf(stream.Usage, "embed by openai", "timeout must be above zero")
 	}
 	return &openAI{
-		server: post.Service{Client: post.NewClient(nil), URL: s.Secret("base_url"), Path: "embeddings", Token: s.Secret("api_key"),
-			For: "embeddings", URLSetting: "base_url", TokenSetting: "api_key", Missing: ", and that the server has the model"},
-		model: s.String("model"), dims: dims, most: max(1, s.Int("batch")), timeout: timeout,
+		server: post.OpenAI(s, "embeddings", "embeddings"),
+		model:  s.String("model"), dims: dims, most: max(1, s.Int("batch")), timeout: timeout,
 	}, nil
 }
 

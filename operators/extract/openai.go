@@ -62,8 +62,7 @@ func newOpenAI(s stream.Settings, q stream.Question) (stream.Answerer, error) {
 		return nil, stream.Errorf(stream.Usage, op, "%w", err)
 	}
 	return &openAI{
-		server: post.Service{Client: post.NewClient(nil), URL: s.Secret("base_url"), Path: "chat/completions", Token: s.Secret("api_key"),
-			For: "an answer", URLSetting: "base_url", TokenSetting: "api_key", Missing: ", and that the server has the model"},
+		server:  post.OpenAI(s, "chat/completions", "an answer"),
 		request: request, most: max(1, s.Int("concurrency")), timeout: timeout,
 	}, nil
 }

@@ -3,8 +3,8 @@ package neo4j
 import (
 	"slices"
 
-	"github.com/freshet-dev/freshet/stream/merge"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/merge"
 )
 
 // table is one table of the flow as this target keeps it. It is immutable once resolved.

@@ -10,8 +10,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/freshet-dev/freshet/stream/merge"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/merge"
 )
 
 func TestRules(t *testing.T) {

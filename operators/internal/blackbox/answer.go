@@ -104,5 +104,5 @@ func valueOf(raw []byte, t stream.Type) (stream.Value, error) {
 	if err := dec.Decode(&x); err != nil {
 		return stream.Value{}, err
 	}
-	return convert(x, t, "it")
+	return Value(x, t, "it")
 }

@@ -13,10 +13,7 @@ import (
 )
 
 // Value makes a value of type t of what encoding/json decoded with numbers kept. what names it in errors, which don't quote it.
-func Value(x any, t stream.Type, what string) (stream.Value, error) { return convert(x, t, what) }
-
-// convert makes a value of type t of what encoding/json decoded with numbers kept. what names it in errors.
-func convert(x any, t stream.Type, what string) (stream.Value, error) {
+func Value(x any, t stream.Type, what string) (stream.Value, error) {
 	if x == nil {
 		if t.Nullable || t.Kind == stream.Dynamic {
 			return stream.Value{}, nil
@@ -126,7 +123,7 @@ func list(items []any, elem stream.Type, what string) (stream.Value, error) {
 	out := make([]stream.Value, len(items))
 	for i, x := range items {
 		var err error
-		if out[i], err = convert(x, elem, fmt.Sprintf("%s[%d]", what, i)); err != nil {
+		if out[i], err = Value(x, elem, fmt.Sprintf("%s[%d]", what, i)); err != nil {
 			return stream.Value{}, err
 		}
 	}
@@ -140,7 +137,7 @@ func object(fields map[string]any, t stream.Type, what string) (stream.Value, er
 		if !known {
 			return stream.Value{}, fmt.Errorf("%s has a field %.40q, which isn't declared", what, key)
 		}
-		v, err := convert(x, field, what+"."+key)
+		v, err := Value(x, field, what+"."+key)
 		if err != nil {
 			return stream.Value{}, err
 		}
@@ -150,7 +147,7 @@ func object(fields map[string]any, t stream.Type, what string) (stream.Value, er
 		if _, there := fields[f.Name]; there {
 			continue
 		}
-		v, err := convert(nil, f.Type, what+"."+f.Name)
+		v, err := Value(nil, f.Type, what+"."+f.Name)
 		if err != nil {
 			return stream.Value{}, err
 		}

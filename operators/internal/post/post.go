@@ -34,6 +34,12 @@ type Service struct {
 	Suspecting bool
 }
 
+// OpenAI is a service that speaks one of OpenAI's protocols, by the settings base_url and api_key. what is what it is asked for.
+func OpenAI(s stream.Settings, path, what string) Service {
+	return Service{Client: NewClient(nil), URL: s.Secret("base_url"), Path: path, Token: s.Secret("api_key"),
+		For: what, URLSetting: "base_url", TokenSetting: "api_key", Missing: ", and that the server has the model"}
+}
+
 // NewClient returns a client whose connections are kept; config may be nil.
 func NewClient(config *tls.Config) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
