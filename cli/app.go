@@ -269,6 +269,9 @@ func (a *app) run(parent context.Context) error {
 	if !a.embedded {
 		part(a.follow)
 	}
+	if a.processor != nil {
+		part(a.retireOutlived)
+	}
 	if a.intake != nil {
 		part(a.intake.Run)
 	}

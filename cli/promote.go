@@ -178,12 +178,20 @@ func changedEditions(before []stream.Edition, tables []string, s switching) ([]s
 
 // what says what a change of editions comes to.
 func what(s switching, before, after []stream.Edition) (texts []string) {
-	for i := range after {
-		if after[i] != before[i] {
-			texts = append(texts, s.question+" table "+after[i].Table)
-		}
+	for _, table := range switchedTables(before, after) {
+		texts = append(texts, s.question+" table "+table)
 	}
 	return texts
+}
+
+// switchedTables are the tables whose editions a change concerns.
+func switchedTables(before, after []stream.Edition) (tables []string) {
+	for i := range after {
+		if after[i] != before[i] {
+			tables = append(tables, after[i].Table)
+		}
+	}
+	return tables
 }
 
 // shownTables are the tables that readers see, by declared table.

@@ -104,9 +104,15 @@ func kafkaSchema(r *Registry) *schema {
 }
 
 func stateSchema() *schema {
-	s := object(map[string]*schema{"memo_retention": {Type: "string", Pattern: durationPattern + "|^" + forEver + "$", Default: json.RawMessage(`"168h"`),
-		Description: "How long a result stays that no document uses: a duration of a minute or more, or forever."}})
-	s.Description = "How the state is kept."
+	retention := func(description string) *schema {
+		return &schema{Type: "string", Pattern: durationPattern + "|^" + forEver + "$", Default: json.RawMessage(`"168h"`), Description: description}
+	}
+	s := object(map[string]*schema{
+		"memo_retention": retention("How long a result stays that no document uses: a duration of a minute or more, or forever."),
+		"rollback_retention": retention("How long after its promotion the edition before it stays, of a table that rolls out: a duration of a second or more, " +
+			"or forever."),
+	})
+	s.Description = "How long the state keeps what is not used."
 	return s
 }
 

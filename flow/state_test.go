@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestMemoRetention(t *testing.T) {
+func TestRetention(t *testing.T) {
 	for said, want := range map[string]time.Duration{
 		"":                                    168 * time.Hour,
 		"state: {}\n":                         168 * time.Hour,
@@ -21,6 +21,13 @@ func TestMemoRetention(t *testing.T) {
 		if f := mustParse(t, string(mustParse(t, said+handbook).YAML())); f.State.MemoRetention != want {
 			t.Errorf("%q, exported: %s, want %s", said, f.State.MemoRetention, want)
 		}
+	}
+	if f := mustParse(t, "state: { rollback_retention: 1s }\n"+handbook); f.State != (State{defaultRetention, time.Second}) {
+		t.Errorf("with a rollback_retention: %+v", f.State)
+	}
+	if _, err := Parse("flow.yaml", []byte("state: { rollback_retention: 10ms }\n"+handbook), testRegistry()); err == nil ||
+		!strings.Contains(err.Error(), "`rollback_retention` of `state` must be at least 1s, not 10ms") {
+		t.Errorf("a rollback_retention of 10ms: %v", err)
 	}
 	for said, want := range map[string]string{
 		"59s":  "`memo_retention` of `state` must be at least 1m0s, not 59s (write a longer one, or forever)",

@@ -296,6 +296,17 @@ func TestBlueGreenDev(t *testing.T) {
 	if now := p.rows("pages"); len(now) != len(before) || !strings.Contains(now[0], "!") {
 		t.Errorf("the new edition is %q", now)
 	}
+	p.write("flow.yaml", "state: { rollback_retention: 1s }\n"+strings.Replace(flow, "title: parsed.title", `title: '"!"'`, 1))
+	dev := p.dev()
+	dev.until("the former edition is given up", func(context.Context) bool {
+		text := p.command("status").reads()
+		return strings.Contains(text, "pages shows pages__2") && !strings.Contains(text, "kept beside it")
+	})
+	dev.stop()
+	dev.exits(0)
+	if text := p.command("rollback", "--yes").reads(); !strings.Contains(text, "it is so already") {
+		t.Errorf("rollback said: %s", text)
+	}
 }
 
 // switches runs a command that switches fronts, and checks what it says.

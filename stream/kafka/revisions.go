@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -66,13 +68,77 @@ func (c Cluster) Revisions(ctx context.Context, flow string) ([]schemas.Declarat
 	return all, err
 }
 
-// Record makes a declaration the present one. Processes that follow the flow take it over.
+// Record makes a declaration the present one, if it has the number after that of the present one. When another process recorded a
+// revision meanwhile, nothing is written (kind Usage, wrapping *Outdated); that which is present already is not written again.
+// Processes that follow the flow take it over.
 func (c Cluster) Record(ctx context.Context, flow string, d schemas.Declaration) error {
 	all, err := schemas.EncodeDeclaration(d)
 	if err != nil {
 		return err
 	}
-	return c.writeMeta(ctx, flow, all...)
+	if c.Embedded { // no other process reaches the broker
+		if is, err := c.follows(ctx, flow, d); is || err != nil {
+			return err
+		}
+		return c.writeMeta(ctx, flow, all...)
+	}
+	for {
+		err := c.recordAlone(ctx, flow, d, all)
+		if !isFenced(err) {
+			return err
+		}
+		// Another process records at the same moment: what it wrote, if it did, is seen at the next try.
+		if err := pause(ctx, rand.N(lookEvery)); err != nil {
+			return &stream.Error{Op: fmt.Sprintf("record revision %d of flow %s", d.Revision, flow), Kind: stream.Transient, Err: err}
+		}
+	}
+}
+
+// recordAlone is Record in a transaction, which is fenced when another process begins one of its own after it: what is looked at stays as it is.
+func (c Cluster) recordAlone(ctx context.Context, flow string, d schemas.Declaration, all []stream.Record) error {
+	op := fmt.Sprintf("record revision %d of flow %s", d.Revision, flow)
+	cl, err := c.client(kgo.TransactionalID(metaTopic(flow)), kgo.TransactionTimeout(c.patience()), kgo.ProducerLinger(0),
+		kgo.ProducerBatchMaxBytes(MaxMessageBytes-16<<10))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if _, _, err := cl.ProducerID(ctx); err != nil {
+		return &stream.Error{Op: op, Kind: stream.Transient, Err: err}
+	}
+	if is, err := c.follows(ctx, flow, d); is || err != nil {
+		return err
+	}
+	if err := cl.BeginTransaction(); err != nil {
+		return &stream.Error{Op: op, Kind: stream.Transient, Err: err}
+	}
+	var records []*kgo.Record
+	for i := range all {
+		records = append(records, toKafka(metaTopic(flow), 0, &all[i]))
+	}
+	failure := cl.ProduceSync(ctx, records...).FirstErr()
+	ended := cl.EndTransaction(ctx, kgo.TransactionEndTry(failure == nil))
+	if err := cmp.Or(failure, ended); err != nil {
+		return &stream.Error{Op: op, Kind: stream.Transient, Err: err}
+	}
+	return nil
+}
+
+// follows reports whether a declaration is the present one; one that isn't, nor follows it, is an error.
+func (c Cluster) follows(ctx context.Context, flow string, d schemas.Declaration) (is bool, err error) {
+	r, err := c.Recorded(ctx, flow)
+	if err != nil {
+		return false, err
+	}
+	present := value(r.Declaration)
+	if present.Revision == d.Revision-1 {
+		return false, nil
+	}
+	if present.Revision == d.Revision && bytes.Equal(present.Body, d.Body) && slices.Equal(present.Editions, d.Editions) {
+		return true, nil
+	}
+	return false, &stream.Error{Op: fmt.Sprintf("record revision %d of flow %s", d.Revision, flow), Kind: stream.Usage,
+		Err: &Outdated{Runs: d.Revision - 1, Found: present.Revision}}
 }
 
 // SetBackfill says how fast processes that follow the flow evaluate documents again.

@@ -181,12 +181,21 @@ func TestDeclarationIsRecorded(t *testing.T) {
 	})
 }
 
-// TestTwoFirstRevisions: of two processes that recorded the first one together, that which was overtaken notices.
+// TestTwoFirstRevisions: of two processes that recorded the first one together, as those of before did, that which was overtaken notices.
 func TestTwoFirstRevisions(t *testing.T) {
 	play(t, func(s *scene) {
 		mine := schemas.Declaration{Revision: 1, Body: []byte("mine")}
+		p, err := s.cluster.OpenPublisher("lines.meta")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
 		for _, body := range []string{"mine", "theirs"} {
-			if err := s.cluster.Record(s.Context(), "lines", schemas.Declaration{Revision: 1, Body: []byte(body)}); err != nil {
+			records, err := schemas.EncodeDeclaration(schemas.Declaration{Revision: 1, Body: []byte(body)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Publish(s.Context(), records); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -195,6 +204,38 @@ func TestTwoFirstRevisions(t *testing.T) {
 		var why *kafka.Outdated
 		if err := s.cluster.Follow(ctx, "lines", mine, func(schemas.Backfill) {}); !errors.As(err, &why) {
 			t.Errorf("following ended with %v", err)
+		}
+	})
+}
+
+// TestRecordFollows: a revision is recorded after the present one only, and once.
+func TestRecordFollows(t *testing.T) {
+	play(t, func(s *scene) {
+		for _, embedded := range []bool{true, false} {
+			s.cluster.Embedded = embedded
+			first := int64(1)
+			if !embedded {
+				first = 3
+			}
+			mine := schemas.Declaration{Revision: first, Body: []byte("mine")}
+			for range 2 {
+				if err := s.cluster.Record(s.Context(), "lines", mine); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, d := range []schemas.Declaration{{Revision: first, Body: []byte("theirs")}, {Revision: first + 2, Body: []byte("theirs")},
+				{Revision: first, Body: mine.Body, Editions: []stream.Edition{{Table: "lines", Now: 1, Shown: 1}}}} {
+				var why *kafka.Outdated
+				if err := s.cluster.Record(s.Context(), "lines", d); !errors.As(err, &why) || why.Found != first {
+					t.Errorf("revision %d after %d: %v", d.Revision, first, err)
+				}
+			}
+			if r, err := s.cluster.Recorded(s.Context(), "lines"); err != nil || string(r.Declaration.Body) != "mine" || r.Declaration.Revision != first {
+				t.Errorf("recorded is %+v (%v)", r.Declaration, err)
+			}
+			if err := s.cluster.Record(s.Context(), "lines", schemas.Declaration{Revision: first + 1}); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -70,8 +70,12 @@ func (t *takeovers) again(now time.Time) bool {
 // that was open for longer than the brokers keep one was fenced by its time-out, e.g. while this process stood still: that
 // tells nothing, however often it happens.
 func (c Cluster) rival(err error, begun time.Time) bool {
-	fenced := errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
-	return errors.Is(err, kerr.FencedInstanceID) || fenced && time.Since(begun) < c.patience()
+	return errors.Is(err, kerr.FencedInstanceID) || isFenced(err) && time.Since(begun) < c.patience()
+}
+
+// isFenced reports whether err says that another process took the transactional ID.
+func isFenced(err error) bool {
+	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
 }
 
 // twin says, in doing op, that another process took this replica's place.
