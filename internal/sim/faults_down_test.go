@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-dev/freshet/stream"
 	"github.com/freshet-dev/freshet/stream/kafka"
@@ -58,9 +59,14 @@ func (w *world) quiet() bool {
 	return false
 }
 
-// admin calls fn with a client for administration.
+// admin calls fn with a client for administration, of its own, since a client does not notice by an OffsetDelete that its coordinator has moved.
 func (w *world) admin(fn func(ctx context.Context, adm *kadm.Client) error) {
-	if err := fn(context.Background(), kadm.NewClient(w.client)); err != nil {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(w.flow.Brokers...), kgo.Dialer(w.dial), kgo.DisableClientMetrics())
+	if err == nil {
+		defer cl.Close()
+		err = fn(context.Background(), kadm.NewClient(cl))
+	}
+	if err != nil {
 		w.fault("administration: %v", err)
 	}
 }
