@@ -35,6 +35,7 @@ type report struct {
 type timing struct {
 	name     string
 	took     time.Duration
+	spent    time.Duration // by processors, for all processes of the suite that were waited for
 	packages []string
 }
 
@@ -72,6 +73,17 @@ func (r *report) say(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fmt.Fprintf(r.out, format, args...)
+}
+
+// spent notes what a suite that was read took of processors.
+func (r *report) spent(name string, by time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.suites {
+		if r.suites[i].name == name {
+			r.suites[i].spent = by
+		}
+	}
 }
 
 // breakOff notes that go test ended with an error.
@@ -128,7 +140,7 @@ func reason(lines []string) string {
 func (r *report) summary(log string) {
 	fmt.Fprintln(r.out, "\n== minutes")
 	for _, s := range r.suites {
-		fmt.Fprintf(r.out, "%6.1f min  %s, of which\n", s.took.Minutes(), s.name)
+		fmt.Fprintf(r.out, "%6.1f min  %s (%.1f min of processors), of which\n", s.took.Minutes(), s.name, s.spent.Minutes())
 		for _, p := range s.packages {
 			fmt.Fprintln(r.out, "    "+p)
 		}
