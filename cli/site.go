@@ -58,7 +58,7 @@ func (a *app) processes(ctx context.Context) (running []*control.Client, unreach
 	if err := a.connect(ctx); err != nil {
 		return nil, nil, err
 	}
-	groups := []string{kafka.ProcessorGroup(a.flow.Name)}
+	groups := []string{kafka.ProcessorGroup(a.flow.Name), kafka.YieldGroup(a.flow.Name)}
 	if a.flow.Intake() {
 		groups = append(groups, kafka.IntakeGroup(a.flow.Name))
 	}

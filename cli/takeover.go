@@ -36,7 +36,8 @@ func serveRevisions(ctx context.Context, o options, once bool) (r Report, err er
 	}
 }
 
-// yielding waits, without a part in the flow's work, until a revision is in force that may be run here. Its status says why it yields.
+// yielding waits, without a part in the flow's work, until a revision is in force that may be run here. Its status, which commands still find, says
+// why it yields.
 func yielding(ctx context.Context, o options, why *unable) error {
 	o.log.Error("this replica yields to others until it can run the flow again", "error", why)
 	o.roles = nil
@@ -57,6 +58,11 @@ func yielding(ctx context.Context, o options, why *unable) error {
 	if err := a.serveControl(serving); err != nil {
 		return err
 	}
+	leave, err := a.cluster.Yield(a.flow.Name, a.address)
+	if err != nil {
+		return err
+	}
+	defer leave(ctx)
 	recorded, err := a.cluster.Recorded(ctx, a.flow.Name)
 	if err != nil || recorded.Declaration == nil || recorded.Declaration.Revision != why.revision {
 		return err

@@ -32,6 +32,30 @@ func held(all ...*process) (out []int) {
 	return out
 }
 
+// TestYieldersAreFound: a process that yields is known by its address until it leaves.
+func TestYieldersAreFound(t *testing.T) {
+	play(t, func(s *scene) {
+		s.start()
+		leave, err := s.cluster.Yield("lines", "127.0.0.1:7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		yields := func() bool {
+			members, err := s.cluster.Members(s.Context(), kafka.YieldGroup("lines"))
+			return err == nil && slices.Equal(members, []string{"127.0.0.1:7"})
+		}
+		s.until("it is found", yields)
+		s.wait(time.Minute)
+		if !yields() {
+			t.Error("after a minute it is found no more")
+		}
+		leave(s.Context())
+		if yields() {
+			t.Error("it is found when it has left")
+		}
+	})
+}
+
 // TestTwoMembers: partitions split when a second replica joins under load, their state follows, and they come back when
 // it leaves.
 func TestTwoMembers(t *testing.T) {

@@ -175,6 +175,28 @@ func (c Cluster) Follow(ctx context.Context, flow string, runs schemas.Declarati
 	}
 }
 
+// YieldGroup is the consumer group of a flow's processes that yield to another revision and are in no other. No target's name begins with a dot.
+func YieldGroup(flow string) string { return flow + "..yielding" }
+
+// Yield tells the group of those that yield a process's control address, until leave is called: whoever looks for the flow's processes finds it
+// there. It reads nothing.
+func (c Cluster) Yield(flow, address string) (leave func(context.Context), err error) {
+	topic := metaTopic(flow)
+	cl, err := c.client(kgo.ConsumerGroup(YieldGroup(flow)), kgo.ConsumeTopics(topic), kgo.Balancers(newBalancer(address, bystander{})),
+		kgo.DisableAutoCommit(), kgo.SessionTimeout(c.patience()), kgo.HeartbeatInterval(c.patience()/10))
+	if err != nil {
+		return nil, err
+	}
+	cl.PauseFetchTopics(topic)
+	return func(ctx context.Context) { closeClient(ctx, cl) }, nil
+}
+
+// bystander is the membership of who does nothing with what it is given.
+type bystander struct{}
+
+func (bystander) claims(map[string][]int32)         {}
+func (bystander) synced(map[string][]int32, duties) {}
+
 // changed reads what is recorded when the meta topic is longer than it was; else it returns nil.
 func (c Cluster) changed(ctx context.Context, flow string, read *int64) (*Recorded, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
