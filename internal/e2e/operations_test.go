@@ -18,9 +18,13 @@ import (
 	"github.com/freshet-dev/freshet/internal/testenv"
 )
 
-// command runs a command other than run and dev on the flow file.
+// command runs a command on the flow file.
 func (p *project) command(name string, args ...string) *process {
-	return start(p.t, p.dir, p.env, append([]string{name, "-f", "flow.yaml"}, args...)...)
+	args = append([]string{name, "-f", "flow.yaml"}, args...)
+	if p.binary != "" {
+		return startBinary(p.t, p.binary, p.dir, p.env, args...)
+	}
+	return start(p.t, p.dir, p.env, args...)
 }
 
 // restoredRecords are the changelog records that the running replica has read, and the fetches that brought them.

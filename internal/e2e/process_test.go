@@ -30,11 +30,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binaryPath = cmp.Or(os.Getenv("FRESHET_BINARY"), filepath.Join(dir, "freshet"))
+	binaryPath, newerPath = cmp.Or(os.Getenv("FRESHET_BINARY"), filepath.Join(dir, "freshet")), filepath.Join(dir, "freshet-newer")
 	return testenv.Main(m)
 }
 
-var binaryPath string
+var binaryPath, newerPath string
 
 // build makes the binary that all tests run, once. FRESHET_BINARY names one that exists already.
 var build = sync.OnceValue(func() error {
@@ -86,8 +86,14 @@ func start(t testing.TB, dir string, env []string, args ...string) *process {
 	if err := build(); err != nil {
 		t.Fatal(err)
 	}
+	return startBinary(t, binaryPath, dir, env, args...)
+}
+
+// startBinary is start, of any build of freshet.
+func startBinary(t testing.TB, binary, dir string, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, args: args, done: make(chan struct{})}
-	p.cmd = exec.Command(binaryPath, args...)
+	p.cmd = exec.Command(binary, args...)
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -9,10 +9,11 @@ import (
 
 // project is a directory with a flow file, as a user has one.
 type project struct {
-	t    testing.TB
-	dir  string
-	env  []string
-	flow string // what the flow file held first, or was rewritten to
+	t      testing.TB
+	dir    string
+	env    []string
+	flow   string // what the flow file held first, or was rewritten to
+	binary string // what it is run by; "": the build that all tests run
 }
 
 func newProject(t testing.TB, flow string) *project {
@@ -45,12 +46,12 @@ func (p *project) remove(path string) {
 
 // dev starts `freshet dev` on the flow file.
 func (p *project) dev(args ...string) *process {
-	return start(p.t, p.dir, p.env, append([]string{"dev", "-f", "flow.yaml"}, args...)...)
+	return p.command("dev", args...)
 }
 
 // run starts `freshet run` on the flow file.
 func (p *project) run(args ...string) *process {
-	return start(p.t, p.dir, p.env, append([]string{"run", "-f", "flow.yaml"}, args...)...)
+	return p.command("run", args...)
 }
 
 // devOnce and runOnce let the flow catch up, and return the report.
@@ -73,7 +74,7 @@ func (p *project) rows(table string) []string {
 // fresh is a project with the same files and flow, and nothing of what was made from them.
 func (p *project) fresh() *project {
 	p.t.Helper()
-	q := &project{t: p.t, dir: p.t.TempDir(), env: p.env}
+	q := &project{t: p.t, dir: p.t.TempDir(), env: p.env, binary: p.binary}
 	for _, name := range []string{"docs", "flow.yaml"} {
 		from, to := filepath.Join(p.dir, name), filepath.Join(q.dir, name)
 		info, err := os.Stat(from)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -27,8 +28,41 @@ type crowd struct {
 	mu    sync.Mutex
 	last  map[string]int    // by note: the number that it was given last
 	shown map[string]string // by note: what its row said when it was looked at last
+	at    map[string]int64  // by note: the version of that row
 	turns map[string]int    // by note: how often its row went from one revision to another
 	count int
+}
+
+// newCrowd is one whose flow file is still to be written.
+func newCrowd(t *testing.T) *crowd {
+	broker, db := testenv.SharedKafka(t), testenv.SharedPostgres(t).NewDatabase(t)
+	in := newTopic(t, broker, testenv.Name(t), 6)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	n := &notes{in: in, flow: strings.ReplaceAll(in.name, "_", "-"), url: db.URL}
+	return &crowd{notes: n, random: rand.New(rand.NewPCG(seed, 1)), last: map[string]int{}, shown: map[string]string{}, at: map[string]int64{}, turns: map[string]int{}}
+}
+
+// begin lets the crowd live as soon as p has made the table, until the returned function is called.
+func (c *crowd) begin(p *process) (calm func()) {
+	c.t.Helper()
+	reader, err := pgx.Connect(c.t.Context(), c.url)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p.until("the table is there", func(ctx context.Context) bool { return c.look(ctx, reader) == nil && len(c.shown) > 0 })
+	ctx, cancel := context.WithCancel(c.t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- errors.Join(c.live(ctx, reader), reader.Close(context.WithoutCancel(ctx)))
+	}()
+	return func() {
+		c.t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			c.t.Error(err)
+		}
+	}
 }
 
 // saidColumn is what the flow makes of a note under a revision.
@@ -64,25 +98,26 @@ func (c *crowd) edit() {
 	c.say(id, strconv.Itoa(c.count))
 }
 
-// look reads all rows. A note's number never falls, and what it says is always made of its text.
+// look reads all rows. A note's number and the version of its row never fall, and what it says is always made of its text.
 func (c *crowd) look(ctx context.Context, reader *pgx.Conn) error {
-	rows, err := reader.Query(ctx, "select _document, text, said from e2e.notes")
+	rows, err := reader.Query(ctx, "select _document, _version, text, said from e2e.notes")
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var document, text, said string
-	_, err = pgx.ForEachRow(rows, []any{&document, &text, &said}, func() error {
-		was := c.shown[document]
-		c.shown[document] = said
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&document, &version, &text, &said}, func() error {
+		was, wasAt := c.shown[document], c.at[document]
+		c.shown[document], c.at[document] = said, version
 		n, revision := saying(said)
 		before, by := saying(was)
 		switch {
 		case !strings.HasPrefix(said, text+" "):
 			return fmt.Errorf("%s says %q of %q", document, said, text)
-		case n < before:
-			return fmt.Errorf("%s fell from %q to %q", document, was, said)
+		case n < before || version < wasAt:
+			return fmt.Errorf("%s fell from %q of version %d to %q of version %d", document, was, wasAt, said, version)
 		case was != "" && revision != by:
 			c.turns[document]++
 		}
@@ -117,6 +152,13 @@ func (c *crowd) settled(notes map[string]int, revision string) bool {
 	return true
 }
 
+// all waits until every note is shown so, while a replica runs.
+func (c *crowd) all(p *process, what, revision string) {
+	c.t.Helper()
+	notes := c.now()
+	p.until(what, func(context.Context) bool { return c.settled(notes, revision) })
+}
+
 // turned takes how often each note's row changed its revision since it was asked last.
 func (c *crowd) turned() map[string]int {
 	c.mu.Lock()
@@ -130,35 +172,17 @@ func (c *crowd) turned() map[string]int {
 // with another flow file than the others had. No row alternates between revisions, and no change is missed.
 func TestRevisionsRoll(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	broker, db := testenv.SharedKafka(t), testenv.SharedPostgres(t).NewDatabase(t)
-	in := newTopic(t, broker, testenv.Name(t), 6)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	n := &notes{in: in, flow: strings.ReplaceAll(in.name, "_", "-"), url: db.URL}
-	c := &crowd{notes: n, random: rand.New(rand.NewPCG(seed, 1)), last: map[string]int{}, shown: map[string]string{}, turns: map[string]int{}}
+	c := newCrowd(t)
+	n := c.notes
 	n.project = newProject(t, c.flowFile("one"))
-	n.env = []string{"E2E_URL=" + db.URL, "FRESHET_PATIENCE=5s"}
+	n.env = []string{"E2E_URL=" + n.url, "FRESHET_PATIENCE=5s"}
 	c.edit()
 	var replicas []*process
 	for i := range 3 {
 		replicas = append(replicas, n.run("--replica", strconv.Itoa(i)))
 	}
-	reader, err := pgx.Connect(t.Context(), db.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = reader.Close(context.WithoutCancel(t.Context())) }()
-	replicas[0].until("the table is there", func(ctx context.Context) bool { return c.look(ctx, reader) == nil && len(c.shown) > 0 })
-	ctx, calm := context.WithCancel(t.Context())
-	defer calm()
-	ended := make(chan error, 1)
-	go func() { ended <- c.live(ctx, reader) }()
-	all := func(what, revision string) {
-		t.Helper()
-		notes := c.now()
-		replicas[0].until(what, func(context.Context) bool { return c.settled(notes, revision) })
-	}
-	all("all is shown by the first revision", "one")
+	calm := c.begin(replicas[0])
+	c.all(replicas[0], "all is shown by the first revision", "one")
 
 	n.write("flow.yaml", c.flowFile("two"))
 	replicas[1].kill()
@@ -166,20 +190,17 @@ func TestRevisionsRoll(t *testing.T) {
 	replicas[1].until("it says that its file is not what it runs", func(context.Context) bool {
 		return strings.Contains(replicas[1].stderr.String(), "freshet apply")
 	})
-	all("the recorded revision goes on", "one")
+	c.all(replicas[0], "the recorded revision goes on", "one")
 	if turns := c.turned(); len(turns) > 0 {
 		t.Errorf("a file that was not applied changed rows: %v", turns)
 	}
 	n.apply(2)
-	all("all is shown by the second revision", "two")
+	c.all(replicas[0], "all is shown by the second revision", "two")
 	c.once("took over")
 	n.apply(3, "--revision=1")
-	all("all is shown by the first revision again", "one")
+	c.all(replicas[0], "all is shown by the first revision again", "one")
 	c.once("went back")
 	calm()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 	for i, p := range replicas {
 		if !p.running() {
 			t.Errorf("replica %d ended: %s", i, p.stderr.String())
