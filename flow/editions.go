@@ -181,12 +181,12 @@ func (t *Target) roll(editions []stream.Edition, earlier map[int64]*Flow) error 
 			kept = append(kept, tab)
 			continue
 		}
-		e, front := editions[i], tab.As()
+		e, front := editions[i], t.Spec.As(tab)
 		if where := t.Where[e.Table]; where != nil {
 			delete(t.Where, e.Table)
 			t.Where[stream.EditionName(e.Table, e.Now)] = where
 		}
-		kept = append(kept, renamed(tab, e, e.Now, front))
+		kept = append(kept, t.renamed(tab, e, e.Now, front))
 		if e.Other == 0 {
 			continue
 		}
@@ -194,7 +194,7 @@ func (t *Target) roll(editions []stream.Edition, earlier map[int64]*Flow) error 
 		if err != nil {
 			return err
 		}
-		kept = append(kept, renamed(old, e, e.Other, front))
+		kept = append(kept, t.renamed(old, e, e.Other, front))
 	}
 	t.Config.Tables = kept
 	return nil
@@ -223,11 +223,12 @@ func (t *Target) earlier(e stream.Edition, old *Flow) (stream.TargetTable, error
 }
 
 // renamed is a target's table as an edition: with a name of its own there, which readers see under the front.
-func renamed(t stream.TargetTable, e stream.Edition, number int64, front string) stream.TargetTable {
-	t.Table.Name, t.Front = stream.EditionName(e.Table, number), front
-	entries := slices.DeleteFunc(slices.Clone(t.Settings.Values.Entries()), func(v stream.Entry) bool { return v.Key == "table" })
-	t.Settings.Values = stream.MapOf(append(entries, stream.Entry{Key: "table", Value: text(stream.EditionName(front, number))})...)
-	return t
+func (t *Target) renamed(tab stream.TargetTable, e stream.Edition, number int64, front string) stream.TargetTable {
+	tab.Table.Name, tab.Front = stream.EditionName(e.Table, number), front
+	naming := t.Spec.NamedBy()
+	entries := slices.DeleteFunc(slices.Clone(tab.Settings.Values.Entries()), func(v stream.Entry) bool { return v.Key == naming })
+	tab.Settings.Values = stream.MapOf(append(entries, stream.Entry{Key: naming, Value: text(stream.EditionName(front, number))})...)
+	return tab
 }
 
 // besides evaluates what is computed beside the flow's own tables, and adds its rows in their order.

@@ -154,3 +154,38 @@ func TestRolloutIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestKindsThatNameTablesOtherwise: editions go by the setting that names a table in the target; a kind is asked about its tables, with their fronts,
+// when the flow is checked.
+func TestKindsThatNameTablesOtherwise(t *testing.T) {
+	registry := testRegistry()
+	var asked []string
+	registry.Sinks["graph"] = stream.SinkSpec{Name: "graph", Naming: "node", TableSettings: []stream.Setting{{Name: "node", Kind: stream.SettingString}},
+		Guarantees: stream.Guarantees{Fronts: true}, Check: func(tables []stream.TargetTable) error {
+			for _, tab := range tables {
+				asked = append(asked, tab.Table.Name+" shown as "+tab.Front)
+				if tab.Settings.String("node") == "Bad" {
+					return stream.Errorf(stream.Usage, "configure target graph", "it is bad")
+				}
+			}
+			return nil
+		}}
+	text := strings.Replace(rolling("2", "text: chunk.text"), "{ sqlite: { path: out.db }, tables: [pages, chunks] }", "{ graph: {}, tables: { pages: {}, chunks: { node: Chunk } } }", 1)
+	f, err := Parse("flow.yaml", []byte(text), registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"pages shown as ", "chunks shown as Chunk"}; !slices.Equal(asked, want) || f.Targets[0].Config.Tables[1].Front != "" {
+		t.Errorf("the kind was asked about %q, want %q", asked, want)
+	}
+	if err := f.Roll([]stream.Edition{{Table: "chunks", Now: 3, Shown: 3}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if kept := f.Targets[0].Config.Tables[1]; kept.Settings.String("node") != "Chunk__3" || kept.Front != "Chunk" || kept.Table.Name != "chunks__3" {
+		t.Errorf("the target keeps %+v", kept)
+	}
+	_, err = Parse("flow.yaml", []byte(strings.Replace(text, "node: Chunk", "node: Bad", 1)), registry)
+	if err == nil || !strings.Contains(err.Error(), "target local: it is bad") {
+		t.Errorf("%v, want what the kind said", err)
+	}
+}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -31,7 +32,29 @@ func (c *checker) target(e entry) {
 		target.Config.Settings, _ = c.settings(kind.value, kind.key+" of "+what, target.Spec.Settings, nil)
 	}
 	c.targetTables(e, &target, ok)
+	c.together(e, target)
 	c.flow.Targets = append(c.flow.Targets, target)
+}
+
+// together checks the tables of a target as its kind wants them; what it says is of use once nothing else is wrong.
+func (c *checker) together(e entry, target Target) {
+	if target.Spec.Check == nil || c.err() != nil {
+		return
+	}
+	tables := slices.Clone(target.Config.Tables)
+	for i, kept := range tables {
+		if tab := c.tableOf(kept.Table.Name, e.at, "target "+e.key); tab != nil && tab.rolls {
+			tables[i].Front = target.Spec.As(kept)
+		}
+	}
+	err := target.Spec.Check(tables)
+	var said *stream.Error
+	if errors.As(err, &said) {
+		err = said.Err
+	}
+	if err != nil {
+		c.add(e.at, "", "target %s: %v", e.key, err)
+	}
 }
 
 // targetTables reads `tables` of a target, a list or a mapping with settings. Without a known kind of target the

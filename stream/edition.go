@@ -22,9 +22,15 @@ func EditionName(table string, edition int64) string {
 
 // IsEditionOf reports whether a name is that of an edition of a table.
 func IsEditionOf(name, table string) bool {
+	_, is := EditionOf(name, table)
+	return is
+}
+
+// EditionOf is the number of the edition of a table that a name is of, if it is of one.
+func EditionOf(name, table string) (edition int64, is bool) {
 	number, ok := strings.CutPrefix(name, table+"__")
 	n, err := strconv.ParseInt(number, 10, 64)
-	return ok && err == nil && n > 0 && number == strconv.FormatInt(n, 10)
+	return n, ok && err == nil && n > 0 && number == strconv.FormatInt(n, 10)
 }
 
 // Names are the tables that the editions are.
@@ -37,7 +43,7 @@ func (e Edition) Names() []string {
 }
 
 // Fronter is a Sink that shows one of several tables to readers under another name, the front of these tables
-// (TargetTable.Front): a view, an alias.
+// (TargetTable.Front): a view, an alias, or a pointer that readers look up.
 type Fronter interface {
 	// Show makes the front of each of these tables show it, all in one step where the target can, else each in one: a reader of
 	// a front never sees two tables in one answer. A front that is absent is made; what this flow did not make is left as it is,

@@ -132,7 +132,7 @@ type Rounder interface {
 type TargetTable struct {
 	Table    Table
 	Settings Settings // the target's settings for this table, from the map form of `tables`
-	Front    string   // of an edition: the name in the target under which readers see it or another (Fronter); "" elsewhere
+	Front    string   // of a table that rolls out: the name in the target under which readers see one edition or another (Fronter); "" elsewhere
 }
 
 // As is the table's name in the target: its setting `table`, else its own name.
@@ -160,7 +160,18 @@ type SinkSpec struct {
 	Doc           string
 	Settings      []Setting // of the target
 	TableSettings []Setting // of each table in the map form of `tables`
+	Naming        string    // the setting of a table that is its name in the target; "": `table`
 	Guarantees    Guarantees
 	// New does no I/O.
 	New func(c SinkConfig) (Sink, error)
+	// Check finds when a flow is checked what New would say of its tables; a table that rolls out has Front, and is not an edition yet. Nil: nothing.
+	Check func(tables []TargetTable) error
 }
+
+// As is a table's name in a target of this kind.
+func (s SinkSpec) As(t TargetTable) string {
+	return cmp.Or(t.Settings.String(s.NamedBy()), t.Table.Name)
+}
+
+// NamedBy is the setting of a table that is its name in the target.
+func (s SinkSpec) NamedBy() string { return cmp.Or(s.Naming, "table") }

@@ -25,6 +25,7 @@ type store struct {
 	namespace  []string // from the root; each is named as escaped says
 	tables     map[string]*table
 	books      *place
+	fronts     *place // nil where no table rolls out
 
 	opened atomic.Bool // it was open once, so a credential that is refused was rotated
 
@@ -40,6 +41,11 @@ func (s *store) Open(ctx context.Context) error {
 	}
 	if err := s.create(ctx, s.books); err != nil {
 		return err
+	}
+	if s.fronts != nil {
+		if err := s.create(ctx, s.fronts); err != nil {
+			return err
+		}
 	}
 	s.opened.Store(true)
 	return nil

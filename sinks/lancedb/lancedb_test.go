@@ -93,8 +93,21 @@ func (p place) harness() sinktest.Harness {
 			p.ask(t, row.Table, "update", fields{"updates": [][]string{{column, "'" + text + "'"}},
 				"predicate": fmt.Sprintf("_document = '%s' AND _key = '%s'", row.Document, row.Key)})
 		},
-		Is: sinktest.Guarantees{Guarantees: lancedb.Spec().Guarantees, MaxRow: 2_000_000}, // this server takes requests of 2 MiB
+		See:      func(t *testing.T, name string) []string { return p.texts(t, name) },
+		Switches: 10,                                                                            // each is a commit
+		Is:       sinktest.Guarantees{Guarantees: lancedb.Spec().Guarantees, MaxRow: 2_000_000}, // this server takes requests of 2 MiB
 	}
+}
+
+// texts reads column text through a front, as docs/targets/lancedb.md tells readers to.
+func (p place) texts(t testing.TB, front string) (texts []string) {
+	t.Helper()
+	shows, _ := p.query(t, "freshet_fronts", "name = '"+front+"'")[0]["shows"].(string)
+	for _, row := range p.query(t, shows, "_deleted = false") {
+		text, _ := row["text"].(string)
+		texts = append(texts, text)
+	}
+	return texts
 }
 
 func must(t testing.TB, err error) {

@@ -160,7 +160,7 @@ func (s *store) Scan(ctx context.Context, name string, in guard.Range, limit int
 	if err != nil || len(strangers) == 0 {
 		return rows, err
 	}
-	err = s.remove(ctx, "remove rows", t, fmt.Sprintf("%s IN (%s) AND %s", colID, strings.Join(strangers, ", "), condition(in)))
+	err = s.remove(ctx, "remove rows", t.place, fmt.Sprintf("%s IN (%s) AND %s", colID, strings.Join(strangers, ", "), condition(in)))
 	if err != nil || len(rows) > 0 {
 		return rows, err
 	}

@@ -11,7 +11,7 @@ import (
 
 const configuring = "configure target lancedb"
 
-// Sink keeps tables in LanceDB. It implements stream.Sink, stream.Searcher, stream.Reader and stream.Inspector.
+// Sink keeps tables in LanceDB. It implements stream.Sink, stream.Searcher, stream.Reader, stream.Inspector and stream.Fronter.
 type Sink struct {
 	*guard.Sink
 	store  *store
@@ -22,6 +22,7 @@ var (
 	_ stream.Searcher  = (*Sink)(nil)
 	_ stream.Reader    = (*Sink)(nil)
 	_ stream.Inspector = (*Sink)(nil)
+	_ stream.Fronter   = (*Sink)(nil)
 )
 
 // ReadRows reads a table back; it connects if need be, and makes nothing. See stream.Reader.
@@ -55,7 +56,7 @@ func Spec() stream.SinkSpec {
 		TableSettings: []stream.Setting{
 			{Name: "table", Kind: stream.SettingString, Doc: "Name of the table in the namespace; the table's own name when absent."},
 		},
-		Guarantees: stream.Guarantees{Vectors: true, Deletes: true},
+		Guarantees: stream.Guarantees{Vectors: true, Deletes: true, Fronts: true},
 		New:        New,
 	}
 }
@@ -86,6 +87,9 @@ func New(c stream.SinkConfig) (stream.Sink, error) {
 		}
 		kept[i] = t.Table
 		s.tables[t.As] = t
+		if t.Front != "" && s.fronts == nil {
+			s.fronts = newFronts()
+		}
 	}
 	g, err := guard.New(s, kept, guard.Options{Chunk: rowsInRequest, ChunkBytes: bytesInRequest})
 	if err != nil {

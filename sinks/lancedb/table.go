@@ -45,10 +45,10 @@ type table struct {
 }
 
 func newTable(declared stream.TargetTable) (*table, error) {
-	t := &table{Table: guard.Table{Table: declared.Table, As: declared.As()}}
+	t := &table{Table: guard.Table{Table: declared.Table, As: declared.As(), Front: declared.Front}}
 	switch {
-	case t.As == bookkeeping:
-		return nil, refused(t, "the table %s is for bookkeeping; choose another name by the setting `table`", bookkeeping)
+	case isOwn(t.As), isOwn(t.Front):
+		return nil, refused(t, "the tables %s and %s are for bookkeeping; choose another name by the setting `table`", bookkeeping, frontsTable)
 	case t.As == "" || !utf8.ValidString(t.As):
 		return nil, refused(t, "a table can't be named %q; choose another name by the setting `table`", t.As)
 	}
@@ -61,6 +61,8 @@ func newTable(declared stream.TargetTable) (*table, error) {
 	t.place = newPlace(escaped(t.As), t.arrow())
 	return t, nil
 }
+
+func isOwn(name string) bool { return name == bookkeeping || name == frontsTable }
 
 func refused(t *table, format string, args ...any) error {
 	return stream.Errorf(stream.Usage, configuring, "table %s: "+format, append([]any{t.Name}, args...)...)

@@ -90,16 +90,16 @@ func (s *store) Create(ctx context.Context, kept guard.Table) error {
 	return s.create(ctx, t.place)
 }
 
-// Drop removes a table if it exists. See guard.Tables.
+// Drop removes a table if it exists, and fronts that show it before. See guard.Tables.
 func (s *store) Drop(ctx context.Context, name string) error {
-	t, err := s.table(name)
-	if err != nil {
+	p := &place{name: escaped(name)}
+	if err := s.hide(ctx, p); err != nil {
 		return err
 	}
-	if err = s.tell(ctx, "drop a table", t.place, "drop", none{}, nil); isAbsent(err) {
-		return nil
+	if err := s.tell(ctx, "drop a table", p, "drop", none{}, nil); err != nil && !isAbsent(err) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // description is a table as the server describes it.

@@ -91,15 +91,15 @@ func (s *store) Collect(ctx context.Context, name string, in guard.Range, before
 	if err != nil {
 		return err
 	}
-	return s.remove(ctx, "remove tombstones", t, fmt.Sprintf("%s = true AND %s < %d AND %s", colDeleted, colAt, before.UnixMilli(), condition(in)))
+	return s.remove(ctx, "remove tombstones", t.place, fmt.Sprintf("%s = true AND %s < %d AND %s", colDeleted, colAt, before.UnixMilli(), condition(in)))
 }
 
 // remove deletes the rows that meet a condition in SQL, in one commit.
-func (s *store) remove(ctx context.Context, doing string, t *table, predicate string) error {
+func (s *store) remove(ctx context.Context, doing string, p *place, predicate string) error {
 	ask := struct {
 		Predicate string `json:"predicate"`
 	}{predicate}
-	return t.commit(ctx, doing, func(ctx context.Context) error { return s.tell(ctx, doing, t.place, "delete", ask, nil) })
+	return p.commit(ctx, doing, func(ctx context.Context) error { return s.tell(ctx, doing, p, "delete", ask, nil) })
 }
 
 // condition is a range in SQL.
