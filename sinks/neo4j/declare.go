@@ -54,10 +54,13 @@ const unmade = ""
 // record is a node of the label _freshet_table.
 type record struct{ owner, flow, target, declaration string }
 
+// nodeRecord starts the records' names of tables of nodes.
+const nodeRecord = "node "
+
 // recordName is a table's name in its record: labels are the database's, the names of other tables the flow's own.
 func (s *Sink) recordName(t *table) string {
 	if t.edge == nil {
-		return "node " + t.label
+		return nodeRecord + t.label
 	}
 	return "edge " + s.rowTable(t)
 }
@@ -113,7 +116,11 @@ func (s *Sink) declare(ctx context.Context) (changed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ensure(ctx, c, bookkeeping); err != nil {
+	rules := bookkeeping
+	if s.rollsOut() {
+		rules = append(rules[:len(rules):len(rules)], oneFront)
+	}
+	if err := s.ensure(ctx, c, rules); err != nil {
 		return nil, err
 	}
 	var sound []*table
@@ -182,12 +189,28 @@ func (s *Sink) own(ctx context.Context, tx txn, t *table, r record, recorded boo
 	if recorded || t.edge != nil {
 		return nil
 	}
-	rows, err := tx.run(ctx, "MATCH (n:"+quote(t.label)+") RETURN 1 LIMIT 1", nil)
-	if err == nil && len(rows) > 0 {
+	switch held, err := s.frontOf(ctx, tx, t.label); {
+	case err != nil:
+		return err
+	case held.owner == s.owner: // of a table that is declared no more
+		if _, err := tx.run(ctx, "MATCH (f:"+frontLabel+" {name: $name}) DELETE f", args{"name": t.label}); err != nil {
+			return err
+		}
+	case held.owner != "":
+		return stream.Errorf(stream.Usage, s.op("open"), "flow %s, target %s shows editions under the label %q; choose another by the setting `node`", held.flow,
+			held.target, t.label)
+	}
+	there, err := s.anyNode(ctx, tx, t.label)
+	if err == nil && there {
 		err = stream.Errorf(stream.Usage, s.op("open"),
 			"there are nodes with the label %q that this flow did not make; delete them, or choose another by the setting `node`", t.label)
 	}
 	return err
+}
+
+func (s *Sink) anyNode(ctx context.Context, tx txn, label string) (bool, error) {
+	rows, err := tx.run(ctx, "MATCH (n:"+quote(label)+") RETURN 1 LIMIT 1", nil)
+	return len(rows) > 0, err
 }
 
 // begun reports whether any partition has applied something.

@@ -19,7 +19,8 @@ const (
 	rowLabel   = ownPrefix + "row"   // a row of a table that is not simply nodes
 	stageLabel = ownPrefix + "stage" // a row of a rebuild under way
 	lockLabel  = ownPrefix + "lock"
-	turnLabel  = ownPrefix + "turn" // whose it is to make constraints and indexes
+	turnLabel  = ownPrefix + "turn"  // whose it is to make constraints and indexes
+	frontLabel = ownPrefix + "front" // which edition of a table readers are to see
 )
 
 // Properties of nodes and relationships that are not columns.

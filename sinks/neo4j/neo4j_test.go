@@ -42,7 +42,7 @@ func empty(t testing.TB) database {
 		d.ask(t, fmt.Sprintf("DROP CONSTRAINT %s", row[0]), nil)
 	}
 	for _, row := range d.ask(t, "SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP' RETURN name", nil) {
-		d.ask(t, fmt.Sprintf("DROP INDEX %s", row[0]), nil)
+		d.ask(t, "DROP INDEX "+quote(row[0].(string)), nil)
 	}
 	for n := int64(1); n > 0; {
 		n = d.ask(t, "MATCH (n) WITH n LIMIT 5000 DETACH DELETE n RETURN count(*)", nil)[0][0].(int64)
@@ -89,8 +89,21 @@ func (d database) harness() sinktest.Harness {
 			d.ask(t, "MATCH (n:"+quote(row.Table)+" {_document: $document, _key: $key}) SET n["+"$column] = $text",
 				map[string]any{"document": row.Document, "key": row.Key, "column": column, "text": text})
 		},
-		Is: sinktest.Guarantees{Guarantees: neo4j.Spec().Guarantees},
+		See:      func(t *testing.T, name string) []string { return d.texts(t, name) },
+		Switches: 20, // the server takes its time
+		Is:       sinktest.Guarantees{Guarantees: neo4j.Spec().Guarantees},
 	}
+}
+
+// texts reads column text through a front, as docs/targets/neo4j.md tells readers to.
+func (d database) texts(t testing.TB, front string) (texts []string) {
+	t.Helper()
+	label, _ := d.ask(t, "MATCH (f:_freshet_front {name: $name}) RETURN f.name + '__' + f.edition", map[string]any{"name": front})[0][0].(string)
+	for _, row := range d.ask(t, "MATCH (n:"+quote(label)+") RETURN n.text", nil) {
+		text, _ := row[0].(string)
+		texts = append(texts, text)
+	}
+	return texts
 }
 
 func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

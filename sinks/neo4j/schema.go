@@ -26,6 +26,9 @@ var bookkeeping = []rule{
 	index(stageLabel, "stage"),
 }
 
+// oneFront is among the bookkeeping of targets with tables that roll out.
+var oneFront = distinct(frontLabel, "name")
+
 func distinct(label string, properties ...string) rule {
 	name := label + "_is_unique"
 	return constraint(name, label, properties)
@@ -64,7 +67,7 @@ func (t *table) rules() []rule {
 		}
 		c := t.decl.Columns[i]
 		all = append(all, rule{name, fmt.Sprintf("CREATE VECTOR INDEX %s IF NOT EXISTS FOR (n:%s) ON (n.%s) OPTIONS {indexConfig: {`vector.dimensions`: %d, "+
-			"`vector.similarity_function`: 'cosine'}}", name, quote(t.label), quote(c.Name), c.Type.Dims), false})
+			"`vector.similarity_function`: 'cosine'}}", quote(name), quote(t.label), quote(c.Name), c.Type.Dims), false})
 	}
 	return all
 }

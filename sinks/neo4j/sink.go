@@ -22,7 +22,8 @@ const (
 // maxTries bounds how often a transaction begins anew because the server chose it to end a deadlock.
 const maxTries = 20
 
-// Sink keeps tables in one database. It implements stream.Sink, stream.Searcher, stream.Reader, stream.Inspector and stream.Rounder.
+// Sink keeps tables in one database. It implements stream.Sink, stream.Searcher, stream.Reader, stream.Inspector, stream.Rounder and
+// stream.Fronter.
 type Sink struct {
 	url, username, password stream.Secret
 	ca                      string // path; "" for the system's certificates

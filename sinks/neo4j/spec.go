@@ -25,8 +25,13 @@ func Spec() stream.SinkSpec {
 			{Name: "from", Kind: stream.SettingStrings, Doc: "With `edge`, where a relationship begins: the label of a node table, and the column that names a node of it."},
 			{Name: "to", Kind: stream.SettingStrings, Doc: "With `edge`, where it ends, in the same way."},
 		},
-		Guarantees: stream.Guarantees{Transactional: true, Vectors: true, Deletes: true, Merges: true},
+		Naming:     "node",
+		Guarantees: stream.Guarantees{Transactional: true, Vectors: true, Deletes: true, Merges: true, Fronts: true},
 		New:        New,
+		Check: func(tables []stream.TargetTable) error {
+			_, err := newTables(tables)
+			return err
+		},
 	}
 }
 
@@ -37,27 +42,50 @@ func New(c stream.SinkConfig) (stream.Sink, error) {
 	if s.url.IsZero() {
 		return nil, stream.Errorf(stream.Usage, configuring, "setting url is missing")
 	}
-	labels := map[string]*table{}
-	for _, declared := range c.Tables {
-		t, err := newTable(declared)
-		if err != nil {
-			return nil, err
-		}
-		if other := labels[t.label]; t.edge == nil && other != nil {
-			return nil, stream.Errorf(stream.Usage, configuring,
-				"tables %s and %s would both be nodes with the label %q; give one of them another by its setting `node`", other.decl.Name, t.decl.Name, t.label)
-		}
-		if t.edge == nil {
-			labels[t.label] = t
-		}
-		s.tables[t.decl.Name] = t
-		s.order = append(s.order, t)
+	var err error
+	if s.order, err = newTables(c.Tables); err != nil {
+		return nil, err
 	}
 	for _, t := range s.order {
-		if err := t.resolve(labels); err != nil {
-			return nil, err
-		}
+		s.tables[t.decl.Name] = t
 		s.derives = s.derives || t.derived()
 	}
 	return s, nil
+}
+
+// newTables are the tables of a target, each resolved.
+func newTables(declared []stream.TargetTable) ([]*table, error) {
+	var order []*table
+	labels, fronts := map[string]*table{}, map[string]bool{}
+	for _, d := range declared {
+		t, err := newTable(d)
+		if err != nil {
+			return nil, err
+		}
+		order = append(order, t)
+		if t.edge != nil {
+			continue
+		}
+		if other := labels[t.label]; other != nil {
+			return nil, sameLabel(other, t, t.label)
+		}
+		labels[t.label] = t
+		if t.front != "" {
+			fronts[t.front] = true
+		}
+	}
+	for _, t := range order {
+		if other := labels[t.front]; other != nil && other.front != t.front {
+			return nil, sameLabel(other, t, t.front)
+		}
+		if err := t.resolve(labels, fronts); err != nil {
+			return nil, err
+		}
+	}
+	return order, nil
+}
+
+func sameLabel(a, b *table, label string) error {
+	return stream.Errorf(stream.Usage, configuring, "tables %s and %s would both be nodes with the label %q; give one of them another by its setting `node`",
+		a.decl.Name, b.decl.Name, label)
 }

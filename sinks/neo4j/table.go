@@ -9,11 +9,13 @@ import (
 
 // table is one table of the flow as this target keeps it. It is immutable once resolved.
 type table struct {
-	decl  stream.Table
-	label string   // of its nodes; "" for relationships
-	edge  *edge    // nil for nodes
-	ends  bool     // relationships begin or end at its nodes
-	names []string // of vector indexes, by column; "" for none
+	decl    stream.Table
+	label   string   // of its nodes; "" for relationships
+	front   string   // of an edition: the label that it would have without others; else ""
+	edition int64    // the number of it
+	edge    *edge    // nil for nodes
+	ends    bool     // relationships begin or end at its nodes
+	names   []string // of vector indexes, by column; "" for none
 }
 
 // edge is what makes rows relationships.
@@ -34,9 +36,13 @@ type end struct {
 type identity struct{ document, key string }
 
 func newTable(declared stream.TargetTable) (*table, error) {
-	t := &table{decl: declared.Table, names: make([]string, len(declared.Table.Columns))}
+	t := &table{decl: declared.Table, front: declared.Front, names: make([]string, len(declared.Table.Columns))}
 	if err := t.settle(declared.Settings); err != nil {
 		return nil, err
+	}
+	t.edition, _ = stream.EditionOf(t.label, t.front)
+	if t.front != "" && t.edge != nil {
+		return nil, t.refuse("its rows are relationships, which can't roll out; leave `rollout` out")
 	}
 	for i, c := range t.decl.Columns {
 		if reserved[c.Name] {
@@ -46,10 +52,18 @@ func newTable(declared stream.TargetTable) (*table, error) {
 			return nil, err
 		}
 		if t.edge == nil && indexable(c.Type) {
-			t.names[i] = ownPrefix + "vector_" + fingerprint(t.label, c.Name)
+			t.names[i] = t.indexName(c.Name)
 		}
 	}
 	return t, nil
+}
+
+// indexName is that of a column's vector index. Readers put that of an edition together; columns hold no point.
+func (t *table) indexName(column string) string {
+	if t.front != "" {
+		return ownPrefix + "vector_" + t.label + "." + column
+	}
+	return ownPrefix + "vector_" + fingerprint(t.label, column)
 }
 
 // settle reads node, edge, from and to.
@@ -84,13 +98,17 @@ func (t *table) column(name string) int {
 	return slices.IndexFunc(t.decl.Columns, func(c stream.Field) bool { return c.Name == name })
 }
 
-// resolve finds the tables at the ends of a table of relationships.
-func (t *table) resolve(labels map[string]*table) error {
+// resolve finds the tables at the ends of a table of relationships. fronts are the labels under which editions are known.
+func (t *table) resolve(labels map[string]*table, fronts map[string]bool) error {
 	if t.edge == nil {
 		return nil
 	}
 	for i, end := range []*end{&t.edge.from, &t.edge.to} {
 		setting := t.edge.fromTo[i]
+		if fronts[setting[0]] {
+			return t.refuse("the nodes with the label %q roll out, and relationships can't follow them from edition to edition; leave `rollout` of their table out",
+				setting[0])
+		}
 		if end.table = labels[setting[0]]; end.table == nil {
 			return t.refuse("no table of this target is kept as nodes with the label %q", setting[0])
 		}
