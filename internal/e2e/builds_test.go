@@ -168,9 +168,11 @@ func (r *roll) over(build *project, revision int64, mark string) {
 				r.t.Errorf("a replica that yields ended: %s", p.stderr.String())
 			}
 		}
-		if text := build.command("status").reads(); strings.Count(text, why) != len(left) {
-			r.t.Errorf("status does not say why %d replicas yield:\n%s", len(left), text)
-		}
+		r.replicas[i].until("status says why the others yield", func(context.Context) bool {
+			status := build.command("status")
+			status.wait()
+			return strings.Count(status.stdout.String(), why) == len(left)
+		})
 	}
 	r.all(r.replicas[0], "the next build shows all", mark)
 	r.once("went to the next build")
