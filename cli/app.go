@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -145,7 +146,11 @@ func (a *app) startBroker(ctx context.Context) error {
 	a.broker = b
 	a.closers = append(a.closers, b.Close)
 	a.cluster.Brokers = b.Addresses()
-	return nil
+	if !b.Killed {
+		return nil
+	}
+	// The flow's own topics say how far it was.
+	return errors.Join(a.cluster.ForgetGroup(ctx, kafka.ProcessorGroup(a.flow.Name)), a.cluster.ForgetGroup(ctx, kafka.IntakeGroup(a.flow.Name)))
 }
 
 // prepareWithin is how long a start waits for brokers that answer, but have not all leaders and coordinators yet.

@@ -11,6 +11,9 @@ import (
 	"github.com/freshet-dev/freshet/internal/testenv"
 )
 
+// slowest are targets whose 20 zombies alone take more minutes than make test has for them.
+var slowest = []maker{newFeast}
+
 // TestKillsOfServers is for the targets that TestKills leaves out: each one's server is killed in turn, and then a replica before or after a
 // write. A round takes more than a minute.
 func TestKillsOfServers(t *testing.T) {
@@ -30,6 +33,9 @@ func TestKillsOfServers(t *testing.T) {
 	})
 	r.compare(t)
 }
+
+// TestZombiesOfFeast is TestZombies for a target that is too slow for make test.
+func TestZombiesOfFeast(t *testing.T) { zombiesOf(t, slowest, 20) }
 
 // goesOn waits until a target takes more than it has.
 func (m *torment) goesOn(v target) {

@@ -19,8 +19,6 @@ var (
 	heavy  = []maker{newNeo4j, newOpenSearch}
 	// LanceDB's server and the emulator of Snowflake take some transactions a second.
 	slow = []maker{newLance, newSnowflake}
-	// slowest are targets that are slower yet.
-	slowest = []maker{newFeast}
 )
 
 // maker makes a rig's target of one kind, and ends with the rig's test.

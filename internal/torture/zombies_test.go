@@ -20,16 +20,7 @@ func TestZombies(t *testing.T) { zombiesOf(t, fenced, 100) }
 func TestZombiesOfHeavyServers(t *testing.T) { zombiesOf(t, heavy, 100) }
 
 // TestZombiesOfSlowServers is the same, under less load.
-func TestZombiesOfSlowServers(t *testing.T) {
-	t.Parallel() // it waits most of the time
-	zombiesOf(t, slow, 20)
-}
-
-// TestZombiesOfFeast is the same for the slowest, which would be slower still beside others.
-func TestZombiesOfFeast(t *testing.T) {
-	t.Parallel()
-	zombiesOf(t, slowest, 20)
-}
+func TestZombiesOfSlowServers(t *testing.T) { zombiesOf(t, slow, 20) }
 
 // zombiesOf makes rate changes a second.
 func zombiesOf(t *testing.T, kinds []maker, rate int) {

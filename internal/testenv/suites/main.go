@@ -2,10 +2,9 @@
 // was skipped and why, and how many tests passed. go test's own closing line of each package is kept, and so is the
 // whole output of a test that failed; all output is in the file that -log names.
 //
-// Packages whose tests start real components run one after the other, so that few servers compete for a small machine, in two lanes:
-// torture, which waits for sessions to end most of the time, and all others. Targets, whose servers wait much, and packages without
-// services run two at a time. The simulation, whose time is virtual, and after it the mutants take the processors while the real
-// components wait.
+// Packages whose tests start real components run one after the other, so that two brokers don't compete for a small
+// machine; targets, whose servers wait much, and the other packages run two at a time. The simulation, whose time is virtual, and after
+// it the mutants take the processors while the real components wait.
 package main
 
 import (
@@ -23,22 +22,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// testenv is what the tests with real components import; sinks are the targets; mutants runs tests on changed code; torture kills processes.
+// testenv is what the tests with real components import; sinks are the targets; mutants runs tests on changed code.
 const (
 	testenv = "github.com/freshet-dev/freshet/internal/testenv"
 	sinks   = "github.com/freshet-dev/freshet/sinks/"
 	mutants = "github.com/freshet-dev/freshet/internal/mutants"
-	torture = "github.com/freshet-dev/freshet/internal/torture"
-)
-
-// lane is what runs one after the other; the lanes run side by side.
-type lane int
-
-const (
-	components lane = iota
-	kills
-	beside // at the lowest priority
-	lanes
 )
 
 // suite is a group of packages that run in the same way.
@@ -48,7 +36,7 @@ type suite struct {
 	flags    []string
 	args     []string // for the tests themselves
 	env      []string // beside this process's
-	lane     lane
+	beside   bool     // beside those that are not, at the lowest priority
 }
 
 func main() {
@@ -87,17 +75,21 @@ func runAll(ctx context.Context, log string, out io.Writer) (ok bool, err error)
 	return total.failed == 0 && !total.broken, err
 }
 
-// runSuites runs the first suite, and then the lanes of the others, each in its order.
+// runSuites runs the first suite, and then the others: one after the other, and beside them those that are to run beside, in their order.
 func runSuites(ctx context.Context, suites []suite, total *report) error {
 	if err := run(ctx, suites[0], total); err != nil {
 		return err
 	}
-	var by [lanes][]suite
+	var lanes [2][]suite
 	for _, s := range suites[1:] {
-		by[s.lane] = append(by[s.lane], s)
+		lane := 0
+		if s.beside {
+			lane = 1
+		}
+		lanes[lane] = append(lanes[lane], s)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, lane := range by {
+	for _, lane := range lanes {
 		group.Go(func() error {
 			for _, s := range lane {
 				if err := run(ctx, s, total); err != nil {
@@ -120,10 +112,9 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	}
 	cheap := suite{name: "without services", flags: []string{"-p=2", "-timeout=10m"}}
 	real := suite{name: "real components", flags: []string{"-p=1", "-timeout=45m", "-count=1"}}
-	tortured := suite{name: "torture", flags: []string{"-timeout=45m", "-count=1"}, lane: kills}
 	targets := suite{name: "targets", flags: []string{"-p=2", "-timeout=30m", "-count=1"}}
 	// Most mutants start a component and wait for it. What kills them passes in this run as well, or the run fails anyway.
-	gate := suite{name: "mutants", flags: []string{"-timeout=45m", "-count=1", "-parallel=4"}, args: []string{"-passed"}, lane: beside}
+	gate := suite{name: "mutants", flags: []string{"-timeout=45m", "-count=1", "-parallel=4"}, args: []string{"-passed"}, beside: true}
 	for line := range strings.Lines(string(out)) {
 		binary, deps, _ := strings.Cut(strings.TrimSpace(line), " ")
 		path, isTest := strings.CutSuffix(binary, ".test")
@@ -131,8 +122,6 @@ func findSuites(ctx context.Context) ([]suite, error) {
 		case !isTest:
 		case path == mutants:
 			gate.packages = append(gate.packages, path)
-		case path == torture:
-			tortured.packages = append(tortured.packages, path)
 		case path != testenv && !slices.Contains(strings.Split(deps, ","), testenv):
 			cheap.packages = append(cheap.packages, path)
 		case strings.HasPrefix(path, sinks):
@@ -143,8 +132,8 @@ func findSuites(ctx context.Context) ([]suite, error) {
 	}
 	// Its files have a build tag, without which it has no tests.
 	simulation := suite{name: "simulation", packages: []string{"./internal/sim"}, flags: []string{"-tags=synctests", "-timeout=60m", "-count=1"},
-		args: []string{"-from=10000", "-runs=3000", "-badger=300"}, env: []string{"GOGC=400"}, lane: beside}
-	return []suite{cheap, simulation, real, tortured, targets, gate}, nil
+		args: []string{"-from=10000", "-runs=2700", "-badger=300"}, env: []string{"GOGC=400"}, beside: true}
+	return []suite{cheap, simulation, real, targets, gate}, nil
 }
 
 // run runs one suite; a failed test is in the report, not an error.
@@ -155,7 +144,7 @@ func run(ctx context.Context, s suite, total *report) error {
 	total.say("== %s: %d packages\n", s.name, len(s.packages))
 	// `make test` vets all before; here it would be done again for each package, with all that it imports.
 	command := slices.Concat([]string{"go", "test", "-json", "-vet=off", "-ldflags=-w"}, s.flags, s.packages, s.args)
-	if s.lane == beside {
+	if s.beside {
 		command = slices.Concat([]string{"nice", "-n", "19"}, command)
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)

@@ -71,6 +71,74 @@ func TestKilledWithinTransactions(t *testing.T) {
 	}
 }
 
+// TestKilledWithinACommit: a transaction that was committed in one partition when the process was killed is committed in all, and stays so.
+func TestKilledWithinACommit(t *testing.T) {
+	dir := t.TempDir()
+	b, err := embedded.Start(t.Context(), embedded.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close) // as above
+	create(t, b)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses()...), kgo.TransactionalID("writer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	for _, topic := range []string{"u", "v"} {
+		if _, err := cl.Request(t.Context(), createTopic(topic)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(topics ...string) {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range topics {
+			if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("x")}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write("t", "u", "v")
+	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	write("t", "u")
+	id, epoch, err := cl.ProducerID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := kadm.TopicsSet{}
+	where.Add("u", 0)
+	answers, err := adm.WriteTxnMarkers(t.Context(), kadm.TxnMarkers{ProducerID: id, ProducerEpoch: epoch, Commit: true, Topics: where})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers.EachPartition(func(p kadm.TxnMarkersPartitionResponse) {
+		if p.Err != nil {
+			t.Fatal(p.Err)
+		}
+	})
+	dir = copied(t, dir)
+	for _, killed := range []bool{true, false, false} {
+		b, err := embedded.Start(t.Context(), embedded.Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Killed != killed {
+			t.Errorf("killed: %t, want %t", b.Killed, killed)
+		}
+		for topic, want := range map[string]int{"t": 2, "u": 2, "v": 1} {
+			if got := committedIn(t, b, topic); len(got) != want {
+				t.Errorf("%s has %d committed records, want %d", topic, len(got), want)
+			}
+		}
+		b.Close()
+	}
+}
+
 // copied is what a process leaves that is killed now.
 func copied(t *testing.T, dir string) string {
 	t.Helper()
@@ -124,20 +192,25 @@ func produce(t *testing.T, b *embedded.Broker, text string, commit bool) {
 	}
 }
 
-// committed reads all committed records up to the end.
-func committed(t *testing.T, b *embedded.Broker) (texts []string) {
+func committed(t *testing.T, b *embedded.Broker) []string {
+	t.Helper()
+	return committedIn(t, b, "t")
+}
+
+// committedIn reads all committed records of a topic up to the end.
+func committedIn(t *testing.T, b *embedded.Broker, topic string) (texts []string) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses()...), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"t": {0: kgo.NewOffset().AtStart()}}))
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListCommittedOffsets(t.Context(), "t")
+	ends, err := kadm.NewClient(cl).ListCommittedOffsets(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
-	end, _ := ends.Lookup("t", 0)
+	end, _ := ends.Lookup(topic, 0)
 	for at := int64(-1); at < end.Offset-1; {
 		cl.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) {
 			if at = r.Offset; !r.Attrs.IsControl() {

@@ -2,11 +2,13 @@ package embedded
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -24,30 +26,32 @@ func opened(dir string) (closed bool, err error) {
 	return err == nil, err
 }
 
-// abortUnfinished writes the markers that a killed broker could not write. kfake drops what was in open transactions when it
+// endUnfinished writes the markers that a killed broker could not write. kfake drops what was in open transactions when it
 // starts, but leaves it without a marker: who reads committed records up to the end of such a partition waits for ever, and
-// after another kill the records count as part of the producer's next transaction.
-func (b *Broker) abortUnfinished(ctx context.Context) error {
+// after another kill the records count as part of the producer's next transaction. It also writes a transaction's markers one after the other: a
+// transaction that has a commit marker in one partition is committed in all. kfake has dropped these records by now; again says that
+// they come back when it reads the directory once more.
+func (b *Broker) endUnfinished(ctx context.Context) (again bool, err error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses()...))
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
 	starts, err := adm.ListStartOffsets(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	ends, err := adm.ListEndOffsets(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := errors.Join(starts.Error(), ends.Error()); err != nil {
-		return err
+		return false, err
 	}
 	unfinished, err := b.unfinished(ctx, starts, ends)
 	if err != nil || len(unfinished) == 0 {
-		return err
+		return false, err
 	}
 	answers, err := adm.WriteTxnMarkers(ctx, unfinished...)
 	answers.EachPartition(func(p kadm.TxnMarkersPartitionResponse) {
@@ -55,6 +59,15 @@ func (b *Broker) abortUnfinished(ctx context.Context) error {
 			err = errors.Join(err, fmt.Errorf("%s/%d: %w", p.Topic, p.Partition, p.Err))
 		}
 	})
+	return slices.ContainsFunc(unfinished, func(m kadm.TxnMarkers) bool { return m.Commit }), err
+}
+
+// forgetSnapshots has kfake read the partitions of a directory whole: what it noted beside them says that records are dropped.
+func forgetSnapshots(dir string) error {
+	all, err := filepath.Glob(filepath.Join(dir, "partitions", "*", "snapshot.json"))
+	for _, name := range all {
+		err = errors.Join(err, os.Remove(name))
+	}
 	return err
 }
 
@@ -89,6 +102,7 @@ func (b *Broker) unfinished(ctx context.Context, starts, ends kadm.ListedOffsets
 	}
 	defer cl.Close()
 	open := map[place]map[int64]int16{} // the producers of open transactions, with their epochs
+	committed := map[transaction]bool{}
 	for len(last) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
@@ -99,6 +113,9 @@ func (b *Broker) unfinished(ctx context.Context, starts, ends kadm.ListedOffsets
 			switch {
 			case r.Attrs.IsControl():
 				delete(open[at], r.ProducerID)
+				if isCommit(r) {
+					committed[transaction{r.ProducerID, r.ProducerEpoch}] = true
+				}
 			case r.Attrs.IsTransactional():
 				if open[at] == nil {
 					open[at] = map[int64]int16{}
@@ -110,16 +127,27 @@ func (b *Broker) unfinished(ctx context.Context, starts, ends kadm.ListedOffsets
 			}
 		})
 	}
-	return markers(open), nil
+	return markers(open, committed), nil
 }
 
-// markers abort what is open.
-func markers(open map[place]map[int64]int16) (out []kadm.TxnMarkers) {
+// transaction is one by its producer, whose epoch rises with each.
+type transaction struct {
+	producer int64
+	epoch    int16
+}
+
+// isCommit reports whether a control record commits: its key is a version and a type, of two bytes each, and the type 1.
+func isCommit(r *kgo.Record) bool {
+	return len(r.Key) >= 4 && binary.BigEndian.Uint16(r.Key[2:]) == 1
+}
+
+// markers end what is open.
+func markers(open map[place]map[int64]int16, committed map[transaction]bool) (out []kadm.TxnMarkers) {
 	for at, producers := range open {
 		for id, epoch := range producers {
 			where := kadm.TopicsSet{}
 			where.Add(at.topic, at.partition)
-			out = append(out, kadm.TxnMarkers{ProducerID: id, ProducerEpoch: epoch, Topics: where})
+			out = append(out, kadm.TxnMarkers{ProducerID: id, ProducerEpoch: epoch, Commit: committed[transaction{id, epoch}], Topics: where})
 		}
 	}
 	return out
