@@ -22,7 +22,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "freshet")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/freshet")
+	build := exec.Command("go", "build", "-ldflags=-w", "-o", binary, "../cmd/freshet")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build freshet:", err)

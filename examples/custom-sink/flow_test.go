@@ -15,7 +15,7 @@ import (
 // TestFlow: the program in freshet/ keeps the flow of flow.yaml in its files; freshet itself does not know the target.
 func TestFlow(t *testing.T) {
 	dir, bin := t.TempDir(), t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/", "./freshet")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-w", "-o", bin+"/", "./freshet")
 	out, err := build.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -35,7 +35,7 @@ func TestFlow(t *testing.T) {
 	must(t, os.CopyFS(dir, os.DirFS(".")))
 	must(t, os.CopyFS(filepath.Join(dir, "freshet"), os.DirFS("../../python/freshet")))
 	run(t, dir, python, "-B", "-m", "unittest")
-	run(t, ".", "go", "build", "-o", bin, "../../cmd/freshet")
+	run(t, ".", "go", "build", "-ldflags=-w", "-o", bin, "../../cmd/freshet")
 
 	run(t, dir, bin, "dev", "-f", "flow.yaml", "--once")
 	kept(t, dir, "herons.md|herons|3\nherons.md|kingfisher|1\nherons.md|river|1\n")

@@ -41,7 +41,7 @@ var build = sync.OnceValue(func() error {
 	if os.Getenv("FRESHET_BINARY") != "" {
 		return nil
 	}
-	cmd := exec.Command("go", "build", "-o", binaryPath, "github.com/freshet-dev/freshet/cmd/freshet")
+	cmd := exec.Command("go", "build", "-ldflags=-w", "-o", binaryPath, "github.com/freshet-dev/freshet/cmd/freshet")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build freshet: %w\n%s", err, out)
 	}

@@ -27,7 +27,7 @@ func Edited(bin, file string, edits ...[2]string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-overlay", overlay, "-o", bin, "github.com/freshet-dev/freshet/cmd/freshet")
+	cmd := exec.Command("go", "build", "-ldflags=-w", "-overlay", overlay, "-o", bin, "github.com/freshet-dev/freshet/cmd/freshet")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build freshet with another %s: %w\n%s", file, err, out)
 	}

@@ -31,7 +31,7 @@ func buildPinned(ctx context.Context, tree, dir string) (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "freshet-"+tree[:8])
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/freshet")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-w", "-o", bin, "./cmd/freshet")
 	cmd.Dir, cmd.Env = src, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build freshet of tree %s: %w\n%s", tree, err, out)

@@ -64,7 +64,7 @@ func binary(t *testing.T, name string) string {
 			return
 		}
 		const module = "github.com/freshet-dev/freshet"
-		cmd := exec.Command("go", "build", "-tags", "crashpoints", "-o", built.dir+"/", module+"/cmd/freshet", module+"/internal/testenv/guarded/serve", module+"/examples/webhook-receiver/receive")
+		cmd := exec.Command("go", "build", "-ldflags=-w", "-tags", "crashpoints", "-o", built.dir+"/", module+"/cmd/freshet", module+"/internal/testenv/guarded/serve", module+"/examples/webhook-receiver/receive")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build: %w\n%s", err, out)
 		}

@@ -35,7 +35,7 @@ func build(t *testing.T) builds {
 func today(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "freshet")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "github.com/freshet-dev/freshet/cmd/freshet")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-w", "-o", bin, "github.com/freshet-dev/freshet/cmd/freshet")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}

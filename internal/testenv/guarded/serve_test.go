@@ -17,7 +17,7 @@ import (
 // TestServerKilled kills the process while it is written: what it acknowledged is there, in the next process and the next.
 func TestServerKilled(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "serve")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/freshet-dev/freshet/internal/testenv/guarded/serve").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-w", "-o", bin, "github.com/freshet-dev/freshet/internal/testenv/guarded/serve").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	file := filepath.Join(t.TempDir(), "dir", "store")
