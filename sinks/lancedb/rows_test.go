@@ -156,7 +156,7 @@ func TestRefusals(t *testing.T) {
 		table stream.Table
 	}{
 		"setting url is missing": {},
-		"is for bookkeeping":     {place: place{url: "http://h"}, table: stream.Table{Name: "freshet"}},
+		"are for bookkeeping":     {place: place{url: "http://h"}, table: stream.Table{Name: "freshet"}},
 		"no name of a namespace": {place: place{url: "http://h", namespace: "a$b"}, table: stream.Table{Name: "t"}},
 		"dimensions, 1 to 65536": {place: place{url: "http://h"}, table: column("v", stream.VectorType(stream.F32, 0))},
 		"column can't be named":  {place: place{url: "http://h"}, table: column("", stream.TypeInt)},
