@@ -13,6 +13,7 @@ import (
 	"github.com/freshet-dev/freshet/internal/testenv"
 	"github.com/freshet-dev/freshet/schemas"
 	"github.com/freshet-dev/freshet/stream"
+	"github.com/freshet-dev/freshet/stream/engine"
 	"github.com/freshet-dev/freshet/stream/kafka"
 )
 
@@ -97,6 +98,15 @@ func (c changelog) write(t *testing.T, cl *kgo.Client, partition int32, n, size 
 	case err := <-failed:
 		t.Fatal(err)
 	default:
+	}
+	// As the engine writes them with every transaction: a state without is counted when it is opened.
+	stats, err := stream.Marshal(engine.Stats{Contents: &engine.Contents{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &kgo.Record{Topic: c.Flow + ".changelog", Partition: partition, Key: []byte{'s'}, Value: stats}
+	if err := cl.ProduceSync(t.Context(), counted).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 	r := c.progress(t)
 	last := &kgo.Record{Topic: c.Flow + ".changelog", Partition: partition, Key: r.Key, Value: r.Value}
