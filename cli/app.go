@@ -180,7 +180,11 @@ func (a *app) prepareOnce(ctx context.Context) (err error) {
 	if a.topics, err = a.cluster.EnsureTopics(ctx, a.flow.Name, a.kafkaSource()); err != nil {
 		return err
 	}
-	if err := a.declare(ctx); err != nil {
+	err = a.declare(ctx)
+	if outdated := (*kafka.Outdated)(nil); errors.As(err, &outdated) { // a process that started beside this one recorded the flow first
+		return a.prepareOnce(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	return a.roll(ctx)

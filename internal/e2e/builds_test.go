@@ -114,6 +114,7 @@ func TestBuildsRoll(t *testing.T) {
 	}
 	calm := c.begin(r.replicas[0])
 	c.all(r.replicas[0], "the older build shows all", "older")
+	r.replicas[0].until("all replicas own partitions", func(ctx context.Context) bool { return r.shared(ctx, 3) })
 
 	r.over(newer, 2, "newer")
 	r.over(older, 3, "older")

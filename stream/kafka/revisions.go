@@ -76,19 +76,19 @@ func (c Cluster) Record(ctx context.Context, flow string, d schemas.Declaration)
 	if err != nil {
 		return err
 	}
-	if c.Embedded { // no other process reaches the broker
+	for {
 		if is, err := c.follows(ctx, flow, d); is || err != nil {
 			return err
 		}
-		return c.writeMeta(ctx, flow, all...)
-	}
-	for {
+		if c.Embedded { // no other process reaches the broker
+			return c.writeMeta(ctx, flow, all...)
+		}
 		err := c.recordAlone(ctx, flow, d, all)
 		if !isFenced(err) {
 			return err
 		}
 		// Another process records at the same moment: what it wrote, if it did, is seen at the next try.
-		if err := pause(ctx, rand.N(lookEvery)); err != nil {
+		if err := pause(ctx, rand.N(lookEvery/20)); err != nil {
 			return &stream.Error{Op: fmt.Sprintf("record revision %d of flow %s", d.Revision, flow), Kind: stream.Transient, Err: err}
 		}
 	}
