@@ -139,18 +139,16 @@ func (a *app) startBroker(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, release)
-	b, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(a.dataDir, "broker")})
+	// Where their offsets are gone, the flow's own topics say how far these groups were.
+	groups := []string{kafka.ProcessorGroup(a.flow.Name), kafka.IntakeGroup(a.flow.Name)}
+	b, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(a.dataDir, "broker"), Groups: groups})
 	if err != nil {
 		return err
 	}
 	a.broker = b
 	a.closers = append(a.closers, b.Close)
 	a.cluster.Brokers = b.Addresses()
-	if !b.Killed {
-		return nil
-	}
-	// The flow's own topics say how far it was.
-	return errors.Join(a.cluster.ForgetGroup(ctx, kafka.ProcessorGroup(a.flow.Name)), a.cluster.ForgetGroup(ctx, kafka.IntakeGroup(a.flow.Name)))
+	return nil
 }
 
 // prepareWithin is how long a start waits for brokers that answer, but have not all leaders and coordinators yet.

@@ -16,10 +16,6 @@ import (
 
 // Broker is a running broker. Close it.
 type Broker struct {
-	// Killed says that the process before did not close it. Of its last transaction the offsets may be missing then though the records
-	// are there: kfake writes one after the other, and keeps offsets nowhere before that.
-	Killed bool
-
 	cluster *kfake.Cluster
 	dir     string
 }
@@ -29,6 +25,9 @@ type Options struct {
 	Dir    string                                              // data; "": in memory
 	Listen func(network, address string) (net.Listener, error) // nil: TCP on loopback, a free port
 	Sync   bool                                                // every write reaches the disk before it is acknowledged
+	// Groups commit their offsets in transactions. After a kill these are deleted: of the last transaction they may be missing though its
+	// records are there, since kfake writes one after the other, and keeps offsets nowhere before that.
+	Groups []string
 }
 
 // Start starts a broker on loopback. A directory that another process uses is refused by the caller's lock. Before Start returns, what was
@@ -55,6 +54,9 @@ func start(ctx context.Context, o Options) (*Broker, error) {
 		return b, err
 	}
 	again, err := b.endUnfinished(ctx)
+	if err == nil {
+		err = b.forgetOffsets(ctx, o.Groups)
+	}
 	if err != nil {
 		b.cluster.Close()
 		return nil, fmt.Errorf("end what a killed process left open: %w", err)
@@ -68,7 +70,6 @@ func start(ctx context.Context, o Options) (*Broker, error) {
 			return nil, err
 		}
 	}
-	b.Killed = true
 	return b, nil
 }
 

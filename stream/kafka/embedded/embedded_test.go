@@ -105,6 +105,7 @@ func TestKilledWithinACommit(t *testing.T) {
 	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
+	commits(t, b, "readers")
 	write("t", "u")
 	id, epoch, err := cl.ProducerID(t.Context())
 	if err != nil {
@@ -123,12 +124,12 @@ func TestKilledWithinACommit(t *testing.T) {
 	})
 	dir = copied(t, dir)
 	for _, killed := range []bool{true, false, false} {
-		b, err := embedded.Start(t.Context(), embedded.Options{Dir: dir})
+		b, err := embedded.Start(t.Context(), embedded.Options{Dir: dir, Groups: []string{"readers", "unknown"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Killed != killed {
-			t.Errorf("killed: %t, want %t", b.Killed, killed)
+		if gone := !commits(t, b, "readers"); gone != killed {
+			t.Errorf("the offsets of a group are gone: %t, want %t", gone, killed)
 		}
 		for topic, want := range map[string]int{"t": 2, "u": 2, "v": 1} {
 			if got := committedIn(t, b, topic); len(got) != want {
@@ -137,6 +138,27 @@ func TestKilledWithinACommit(t *testing.T) {
 		}
 		b.Close()
 	}
+}
+
+// commits commits an offset of a group, and reports whether it had one before.
+func commits(t *testing.T, b *embedded.Broker, group string) (had bool) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	if offsets, err := adm.FetchOffsets(t.Context(), group); err == nil {
+		o, found := offsets.Lookup("t", 0)
+		had = found && o.At >= 0
+	}
+	all := kadm.Offsets{}
+	all.AddOffset("t", 0, 1, -1)
+	if err := adm.CommitAllOffsets(t.Context(), group, all); err != nil {
+		t.Fatal(err)
+	}
+	return had
 }
 
 // copied is what a process leaves that is killed now.

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -60,6 +61,22 @@ func (b *Broker) endUnfinished(ctx context.Context) (again bool, err error) {
 		}
 	})
 	return slices.ContainsFunc(unfinished, func(m kadm.TxnMarkers) bool { return m.Commit }), err
+}
+
+// forgetOffsets deletes what groups have committed.
+func (b *Broker) forgetOffsets(ctx context.Context, groups []string) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses()...))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	answers, err := kadm.NewClient(cl).DeleteGroups(ctx, groups...)
+	for _, a := range answers {
+		if !errors.Is(a.Err, kerr.GroupIDNotFound) {
+			err = errors.Join(err, a.Err)
+		}
+	}
+	return err
 }
 
 // forgetSnapshots has kfake read the partitions of a directory whole: what it noted beside them says that records are dropped.
